@@ -1,0 +1,117 @@
+"""Backbones: a pretrained network as an ordered list of named stages, and the weights that go with it.
+
+Plain records; torch is named for type checkers only. Running the stages one after another and then the head *is* the
+forward pass of the module, and freezing, learning rates and the cache of frozen features all follow from that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+StateDict = Mapping[str, "Tensor"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocessing:
+    """How images must be prepared for a set of weights: as they were when the weights were trained.
+
+    The short side is resized to ``resize`` pixels, the centre ``image_size`` x ``image_size`` pixels are cropped, values are
+    scaled to 0..1, then ``(value - mean) / std`` for each of red, green, blue.
+    """
+
+    image_size: int = 224
+    resize: int = 256
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+    def at(self, image_size: int | None) -> Preprocessing:
+        """The same at another input size in pixels, the resize in proportion; ``None`` changes nothing."""
+        if image_size is None or image_size == self.image_size:
+            return self
+        resize = max(image_size, round(image_size * self.resize / self.image_size))
+        return Preprocessing(
+            image_size=image_size, resize=resize, interpolation=self.interpolation, mean=self.mean, std=self.std
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsSpec:
+    """A published set of weights, described without importing torch.
+
+    Args:
+        name: short, unique within the backbone, such as ``IMAGENET1K_V1``.
+        title: for people, such as "ImageNet-1k, 1.28 million photographs".
+        source: where the file comes from: a URL or the name of a package.
+        sha256: of the file: all 64 hex digits, or the leading ones where the publisher gives only those.
+        preprocessing: how the weights expect images.
+        locate: the file on this machine, or ``None``; it looks, it never fetches.
+        trained_on: the data set.
+        num_classes: how many classes the head of the file has; 0 when it has none.
+        metrics: published figures, such as ``{"ImageNet top-1": 0.698}``; fractions, not per cent.
+        licence: of the weights.
+        adapt: renames the file's keys into the names of the network as its library builds it.
+    """
+
+    name: str
+    title: str
+    source: str
+    sha256: str
+    preprocessing: Preprocessing
+    locate: Callable[[], Path | None]
+    trained_on: str = "ImageNet-1k"
+    num_classes: int = 1000
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    licence: str = ""
+    adapt: Callable[[StateDict], StateDict] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backbone:
+    """A built network, seen as stages and a head.
+
+    Args:
+        module: the network as its library builds it; ``module(x)`` maps ``(N, 3, H, W)`` float32 to ``(N, classes)`` logits.
+        stages: name -> view into ``module``, in forward order; every parameter of ``module`` is in exactly one of them or in
+            the head. A view may be an ``nn.Sequential`` over the module's own children; it must not own parameters.
+        head: the rest: pooling, dropout and the last layer. An ``nn.Sequential`` lets its parameter-free beginning be cached.
+        num_features: the length of the vector that enters the last layer.
+    """
+
+    module: nn.Module
+    stages: Mapping[str, nn.Module]
+    head: nn.Module
+    num_features: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneSpec:
+    """What a plugin registers for a backbone; listing it must not import torch.
+
+    Args:
+        name: unique within the plugin, lower case, such as ``resnet18``; users see ``plugin/name``.
+        title: as in the field, such as "ResNet-18".
+        about: one plain sentence: what it is good for; name the paper and year.
+        family: for grouping, such as "ResNet".
+        params: parameter count with the ImageNet head.
+        build: ``build(num_classes) -> Backbone`` with random weights; torch is imported inside.
+        weights: the published sets, the one to use by default first; may be empty.
+        licence: of the architecture's code.
+        preprocessing: used where no weights are loaded.
+    """
+
+    name: str
+    title: str
+    about: str
+    family: str
+    params: int
+    build: Callable[[int], Backbone]
+    weights: tuple[WeightsSpec, ...] = ()
+    licence: str = ""
+    preprocessing: Preprocessing = Preprocessing()

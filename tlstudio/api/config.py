@@ -1,0 +1,229 @@
+"""The configuration of a run: every setting once, as a field of a frozen model.
+
+A field is the key in ``config.json``, the dotted override in the terminal, the form field in the window and the argument
+of the function that uses it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tlstudio.api.errors import ConfigError, Problem
+
+DEFAULT_BACKBONE = "timm/tf_efficientnet_lite0"
+DEFAULT_STRATEGY = "freezing/head-only"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+
+
+class DataConfig(_Section):
+    """Which images, and how they are split."""
+
+    path: str | None = Field(None, title="Images", description="A folder, an archive or a CSV file.")
+    dataset: str | None = Field(
+        None, title="Kind", description="The data-set plugin that reads it; by default the one that recognises it best."
+    )
+    options: dict[str, Any] = Field(default_factory=dict, title="Options", description="Options of the data-set plugin.")
+    image_size: int | None = Field(
+        None, ge=16, le=2048, title="Image size", description="Input side length in pixels; by default the weights' own."
+    )
+    val_fraction: float = Field(
+        0.2, ge=0.0, le=0.9, title="Validation share",
+        description="Share of each class kept aside to measure, where the data have no validation split of their own.",
+    )  # fmt: skip
+
+
+class ModelConfig(_Section):
+    """Which pretrained network."""
+
+    backbone: str = Field(DEFAULT_BACKBONE, title="Backbone", description="The pretrained network to start from.")
+    weights: str = Field(
+        "auto", title="Weights",
+        description="A name, a file, a run, 'none' for random initialisation, or 'auto' for the best at hand.",
+    )  # fmt: skip
+
+
+class FreezingConfig(_Section):
+    """Which part of the network learns."""
+
+    strategy: str = Field(DEFAULT_STRATEGY, title="What learns", description="Which part of the network is trained.")
+    options: dict[str, Any] = Field(default_factory=dict, title="Options", description="Options of the strategy.")
+
+
+class AugmentConfig(_Section):
+    """Random variation of training images."""
+
+    preset: Literal["auto", "none", "light", "strong"] = Field(
+        "auto", title="Augmentation",
+        description="Random variation of the training images. Light: flips and crops. Strong: colour as well. "
+        "Auto: none while only the head learns, else light.",
+    )  # fmt: skip
+    vertical_flip: bool = Field(
+        False, title="No up or down", description="Also flip upside down: right for microscopy and aerial images."
+    )
+    views: int = Field(
+        4, ge=1, le=64, title="Cached views",
+        description="How many varied versions of each image the frozen part computes once and keeps.",
+    )  # fmt: skip
+
+
+class OptimConfig(_Section):
+    """How the weights are changed."""
+
+    optimizer: Literal["adamw", "adam", "sgd", "rmsprop"] = Field(
+        "adamw", title="Optimiser", description="The update rule; AdamW needs the least care."
+    )
+    learning_rate: float | None = Field(
+        None, gt=0.0, le=10.0, title="Learning rate",
+        description="Step size for the head; stages take it times their factor. By default what suits the strategy.",
+    )  # fmt: skip
+    weight_decay: float = Field(
+        1e-4, ge=0.0, le=1.0, title="Weight decay", description="Pulls weights towards zero; not biases and norms."
+    )
+    momentum: float = Field(0.9, ge=0.0, lt=1.0, title="Momentum", description="For SGD and RMSprop.")
+    schedule: Literal["cosine", "constant"] = Field(
+        "cosine", title="Schedule", description="How the learning rate goes: down to zero along a cosine, or constant."
+    )
+    warmup_steps: int = Field(
+        0, ge=0, le=100_000, title="Warm-up", description="Steps in which the learning rate rises from zero."
+    )
+    label_smoothing: float = Field(
+        0.0, ge=0.0, lt=1.0, title="Label smoothing", description="Keeps the model from being over-sure."
+    )
+
+
+class RunConfig(_Section):
+    """How long, how large, where."""
+
+    epochs: int = Field(30, ge=1, le=10_000, title="Epochs", description="Passes over the training images.")
+    batch_size: int = Field(32, ge=1, le=4096, title="Batch size", description="Images in one step.")
+    seed: int = Field(0, ge=0, lt=2**31, title="Seed", description="The same seed gives the same run.")
+    device: str = Field(
+        "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", title="Device", description="auto, cpu, cuda, cuda:1 or mps."
+    )
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", title="Precision", description="Mixed precision on a GPU by default; full precision on a CPU."
+    )
+    patience: int = Field(
+        0, ge=0, le=10_000, title="Patience", description="Stop after so many epochs without a better one; 0 = never."
+    )
+    name: str = Field("", max_length=200, title="Name", description="A name for your own use.")
+
+
+class TrainConfig(_Section):
+    """Everything that decides a run; `tlstudio train config.json` repeats it."""
+
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    freezing: FreezingConfig = FreezingConfig()
+    augment: AugmentConfig = AugmentConfig()
+    optim: OptimConfig = OptimConfig()
+    run: RunConfig = RunConfig()
+
+
+def parse_config(data: Mapping[str, Any]) -> TrainConfig:
+    """A configuration from nested mappings.
+
+    Raises:
+        ConfigError: with every problem, each at its dotted field.
+    """
+    try:
+        return TrainConfig.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(problems_of(error, known=field_names(TrainConfig))) from None
+
+
+def parse_config_json(text: str | bytes) -> TrainConfig:
+    """A configuration from JSON text; raises as `parse_config`, also where the text is no JSON object."""
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError((Problem(field="(file)", message=f"not valid JSON: {error}"),)) from None
+    if not isinstance(data, dict):
+        raise ConfigError((Problem(field="(file)", message="expected a JSON object"),))
+    return parse_config(data)
+
+
+def with_overrides(config: TrainConfig, overrides: Iterable[str]) -> TrainConfig:
+    """The configuration with dotted overrides such as ``optim.learning_rate=1e-3``.
+
+    A value is read as JSON where it is JSON (numbers, ``true``, ``null``, quoted strings), else taken as text.
+
+    Raises:
+        ConfigError: with every problem, each at its dotted field.
+    """
+    data = config.model_dump(mode="python")
+    problems: list[Problem] = []
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals:
+            problems.append(Problem(field=override, message="expected key=value, such as run.epochs=5"))
+            continue
+        parts = key.strip().split(".")
+        node: Any = data
+        for part in parts[:-1]:
+            node = node.setdefault(part, {}) if isinstance(node, dict) else None
+        if not isinstance(node, dict) or not all(parts):
+            problems.append(Problem(field=key, message=_unknown(key, field_names(TrainConfig))))
+            continue
+        node[parts[-1]] = _value(text)
+    try:
+        result = TrainConfig.model_validate(data)
+    except ValidationError as error:
+        problems.extend(problems_of(error, known=field_names(TrainConfig)))
+    if problems:
+        raise ConfigError(tuple(problems))
+    return result
+
+
+def field_names(model: type[BaseModel], prefix: str = "") -> tuple[str, ...]:
+    """All dotted field names of a configuration model, such as ``optim.learning_rate``."""
+    names: list[str] = []
+    for name, info in model.model_fields.items():
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            names.extend(field_names(info.annotation, f"{prefix}{name}."))
+        else:
+            names.append(f"{prefix}{name}")
+    return tuple(names)
+
+
+def problems_of(error: ValidationError, *, prefix: str = "", known: tuple[str, ...] = ()) -> tuple[Problem, ...]:
+    """A pydantic error as problems, one at each dotted field."""
+    problems = []
+    for item in error.errors(include_url=False):
+        field = prefix + ".".join(str(part) for part in item["loc"])
+        if item["type"] == "extra_forbidden":
+            message = _unknown(field, known)
+        else:
+            message = f"{item['msg']} (got {item['input']!r})" if item["loc"] else item["msg"]
+        problems.append(Problem(field=field, message=message))
+    return tuple(problems)
+
+
+def read_config(path: Path) -> TrainConfig:
+    """A configuration from a ``config.json``; raises `ConfigError` as `parse_config_json`, `OSError` if unreadable."""
+    return parse_config_json(path.read_bytes())
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _unknown(field: str, known: tuple[str, ...]) -> str:
+    from difflib import get_close_matches
+
+    last = {name.rsplit(".", 1)[-1]: name for name in known}
+    near = get_close_matches(field, known, n=1, cutoff=0.6) or [
+        last[name] for name in get_close_matches(field.rsplit(".", 1)[-1], tuple(last), n=1, cutoff=0.7)
+    ]
+    return f"unknown setting; did you mean {near[0]}?" if near else "unknown setting"

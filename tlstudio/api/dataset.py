@@ -1,0 +1,114 @@
+"""Data sets: what a plugin declares, and the columnar table of images it opens.
+
+Knows numpy and the decoding contract of `tlstudio.api.images`; no torch, no Qt.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from tlstudio.api.images import decode
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+TRAIN, VAL, TEST, NO_SPLIT = 0, 1, 2, -1
+SPLIT_NAMES = ("train", "val", "test")
+UNLABELLED = -1
+
+
+class Options(BaseModel):
+    """Base of the options that a data set or a freezing strategy takes; a field is a form field and a dotted key."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSet:
+    """A table of images: one row an image, columns as arrays, so that a million rows cost megabytes. It pickles.
+
+    Args:
+        classes: class names in label order; this order is the meaning of ``labels`` for ever.
+        keys: stable and unique, usually the path below the root with forward slashes.
+        labels: ``(N,)`` int32 index into ``classes``, `UNLABELLED` (-1) for none.
+        splits: ``(N,)`` int8 of `TRAIN`, `VAL`, `TEST` or `NO_SPLIT`; ``None`` where the data have no splits of their own.
+        groups: a group name for each row (patient, slide, camera), or ``None``.
+        root: the folder that ``keys`` are paths under; ``None`` for data that are no image files.
+        read: for those: ``read(index) -> RGB image``; must pickle (a top-level callable object).
+        notes: plain sentences about what was found and left out, for the user.
+    """
+
+    classes: tuple[str, ...]
+    keys: tuple[str, ...]
+    labels: NDArray[np.int32]
+    splits: NDArray[np.int8] | None = None
+    groups: tuple[str, ...] | None = None
+    root: Path | None = None
+    read: Callable[[int], Image] | None = None
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check that the columns fit together; a plugin author sees a `ValueError` that says what does not."""
+        n = len(self.keys)
+        if self.labels.shape != (n,):
+            raise ValueError(f"labels have shape {self.labels.shape}, but there are {n} keys")
+        if self.splits is not None and self.splits.shape != (n,):
+            raise ValueError(f"splits have shape {self.splits.shape}, but there are {n} keys")
+        if self.groups is not None and len(self.groups) != n:
+            raise ValueError(f"there are {len(self.groups)} groups, but {n} keys")
+        if n and not (int(self.labels.min()) >= -1 and int(self.labels.max()) < len(self.classes)):
+            raise ValueError(f"labels run from {self.labels.min()} to {self.labels.max()} for {len(self.classes)} classes")
+        if self.root is None and self.read is None:
+            raise ValueError("an ImageSet needs a root folder or a read function")
+        if len(set(self.keys)) != n:
+            raise ValueError("keys are not unique")
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.keys)
+
+    def path(self, index: int) -> Path | None:
+        """The file of one image, or ``None`` where the data are no image files."""
+        return None if self.root is None or self.read is not None else Path(os.path.join(self.root, self.keys[index]))
+
+    def load(self, index: int, *, draft: int | None = None) -> Image:
+        """One image, 8-bit RGB, upright; see `tlstudio.api.images.decode` for ``draft``.
+
+        Raises:
+            ImageError: the file is missing, damaged or no image.
+        """
+        if self.read is not None:
+            return self.read(index)
+        path = self.path(index)
+        assert path is not None
+        return decode(path, draft=draft)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSpec:
+    """What a plugin registers for a kind of data set.
+
+    Args:
+        name: unique within the plugin, lower case; users see ``plugin/name``.
+        title: for people.
+        about: one plain sentence: what it reads.
+        options: a subclass of `Options`. A field named ``path`` (``Path``) receives what the user opened.
+        open: ``open(options) -> ImageSet``; raises `DataError` for what cannot be used.
+        recognise: ``recognise(path) -> 0..1``: how sure it is that this path is its own; cheap, never raises. ``None`` for data
+            that come from no path.
+    """
+
+    name: str
+    title: str
+    about: str
+    options: type[Options]
+    open: Callable[[Options], ImageSet]
+    recognise: Callable[[Path], float] | None = None

@@ -1,0 +1,163 @@
+"""What a run tells while it works. Frozen records without tensors; one JSON object a line in ``events.jsonl``.
+
+A live plot and the plot of an old run read the same events through the same code.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+
+class _Event(BaseModel):
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="strings")
+
+    run: str = ""
+    """The run's id."""
+    time: float = Field(default_factory=time.time)
+    """Seconds since 1970."""
+
+
+class RunStarted(_Event):
+    """First event: what is about to run, and where its files lie."""
+
+    event: Literal["RunStarted"] = "RunStarted"
+    folder: str
+    config: dict[str, Any]
+    epochs: int
+
+
+class StageState(BaseModel):
+    """A stage of the network as the stage strip draws it; ``factor`` is the learning-rate factor, 0 = frozen."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    params: int
+    factor: float = 0.0
+    trainable_params: int = 0
+
+
+class Prepared(_Event):
+    """The data are opened and split, the model is built."""
+
+    event: Literal["Prepared"] = "Prepared"
+    classes: tuple[str, ...]
+    images: dict[str, int]
+    """Number of images by split."""
+    excluded: dict[str, str] = {}
+    """Unreadable images: key -> reason."""
+    stages: tuple[StageState, ...]
+    device: str
+    weights: str
+    """The weights the model starts from; "none" for random initialisation."""
+    steps_per_epoch: int
+
+
+class Progress(_Event):
+    """Work before or between epochs that takes a while, such as reading images."""
+
+    event: Literal["Progress"] = "Progress"
+    task: str
+    done: int
+    total: int
+
+
+class EpochStarted(_Event):
+    """An epoch begins with this freeze plan; epochs count from 0."""
+
+    event: Literal["EpochStarted"] = "EpochStarted"
+    epoch: int
+    stages: tuple[StageState, ...]
+    cached: bool = False
+    """Whether the frozen part is read from the cache instead of being computed."""
+
+
+class StepDone(_Event):
+    """An optimiser step; at most 20 a second are sent. ``step`` counts from 1 over the whole run."""
+
+    event: Literal["StepDone"] = "StepDone"
+    epoch: int
+    step: int
+    steps: int
+    """Steps of the whole run."""
+    loss: float
+    lr: float
+    images_per_s: float
+
+
+class EpochDone(_Event):
+    """An epoch ended. ``train`` and ``val`` hold metrics by name (``loss``, ``accuracy``); accuracy is a fraction."""
+
+    event: Literal["EpochDone"] = "EpochDone"
+    epoch: int
+    step: int
+    train: dict[str, float]
+    val: dict[str, float]
+    seconds: float
+    best: bool
+    """Whether this is the best epoch so far."""
+
+
+class Note(_Event):
+    """A plain sentence for the user: a choice that was made, a warning, an advice."""
+
+    event: Literal["Note"] = "Note"
+    level: Literal["info", "advice", "warning"] = "info"
+    text: str
+
+
+class CheckpointSaved(_Event):
+    """A checkpoint is safely on disk."""
+
+    event: Literal["CheckpointSaved"] = "CheckpointSaved"
+    epoch: int
+    step: int
+    path: str
+
+
+class RunFinished(_Event):
+    """Last event of a run that kept its result. ``metrics`` are those of the saved model (the best epoch)."""
+
+    event: Literal["RunFinished"] = "RunFinished"
+    outcome: Literal["completed", "stopped", "cancelled"]
+    metrics: dict[str, float]
+    best_epoch: int
+    epochs: int
+    seconds: float
+    model: str
+    """Path of the saved model; empty when the run was cancelled."""
+
+
+class RunFailed(_Event):
+    """Last event of a run that could not go on."""
+
+    event: Literal["RunFailed"] = "RunFailed"
+    error: str
+    detail: str = ""
+    hint: str = ""
+    exit_code: int = 1
+
+
+Event = (
+    RunStarted | Prepared | Progress | EpochStarted | StepDone | EpochDone | Note | CheckpointSaved | RunFinished | RunFailed
+)
+
+_adapter: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
+
+
+def parse_event(line: str | bytes) -> Event:
+    """One line of ``events.jsonl`` as an event.
+
+    Raises:
+        pydantic.ValidationError: the line is no event.
+    """
+    return _adapter.validate_json(line)
+
+
+def parse_event_dict(data: Mapping[str, Any]) -> Event:
+    """The same from a mapping that is already parsed."""
+    return _adapter.validate_python(data)

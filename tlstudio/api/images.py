@@ -1,0 +1,151 @@
+"""The one decoding contract: from a file to an RGB image, the same for the browser, the trainer and predictions.
+
+Refuses what is unsafe or damaged with an `ImageError` that says why in a few words. Knows nothing of data sets.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tlstudio.api.errors import ImageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
+IGNORED_NAMES = frozenset({".ds_store", "thumbs.db", "desktop.ini", "__macosx", ".ipynb_checkpoints"})
+
+_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")  # never EPS: Pillow would start Ghostscript for it
+_MAX_BYTES = 512 * 2**20
+_MAX_PIXELS = 89_478_485  # Pillow's own limit for a decompression bomb
+_MAX_ASPECT = 1000
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file name is that of an image, going by its suffix; hidden and system files are not."""
+    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES and not name.startswith(".")
+
+
+def is_ignored_name(name: str) -> bool:
+    """Whether a file or folder is the operating system's own litter (``.DS_Store``, ``Thumbs.db``, ``._x.jpg``)."""
+    return name.startswith(".") or name.lower() in IGNORED_NAMES
+
+
+def decode(source: str | os.PathLike[str] | bytes, *, draft: int | None = None) -> Image:
+    """Decode one image file to 8-bit RGB, upright.
+
+    EXIF orientation is applied; 16-bit grey keeps its full range; palettes and transparency land on white; of an
+    animation or a multi-page file the first frame counts.
+
+    Args:
+        source: a path, or the bytes of a file.
+        draft: for thumbnails: a side length in pixels below which JPEG may be decoded smaller (never below this).
+
+    Raises:
+        ImageError: empty, truncated, not an image, too large or too thin.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    data = source if isinstance(source, bytes) else _read(Path(source))
+    if not data:
+        raise ImageError("empty file")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+                _check_size(*image.size)
+                if draft is not None:
+                    image.draft("RGB", (draft, draft))
+                image.load()
+                return _to_rgb(_upright(image))
+        except ImageError:
+            raise
+        except UnidentifiedImageError:
+            raise ImageError("not an image") from None
+        except Image.DecompressionBombError:
+            raise ImageError("too many pixels") from None
+        except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, MemoryError, OverflowError) as error:
+            reason = "truncated" if "truncated" in str(error).lower() else f"damaged ({error})"
+            raise ImageError(reason) from None
+
+
+def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Width and height in pixels as stored, from the header alone.
+
+    Raises:
+        ImageError: as `decode`, as far as the header tells.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            _check_size(*image.size)
+            return image.size
+    except ImageError:
+        raise
+    except Exception as error:
+        raise ImageError("not an image") from error
+
+
+def to_array(image: Image) -> NDArray[np.uint8]:
+    """The pixels of an RGB image as ``(H, W, 3)`` uint8."""
+    import numpy as np
+
+    return np.asarray(image, dtype=np.uint8)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > _MAX_BYTES:
+                raise ImageError(f"larger than {_MAX_BYTES // 2**20} MB")
+            return file.read()
+    except FileNotFoundError:
+        raise ImageError("file not found") from None
+    except OSError as error:
+        raise ImageError(f"cannot be read ({error.strerror or error})") from None
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > _MAX_PIXELS:
+        raise ImageError(f"too many pixels ({width} x {height}; the limit is {_MAX_PIXELS // 10**6} megapixels)")
+    if max(width, height) > _MAX_ASPECT * min(width, height):
+        raise ImageError(f"too thin ({width} x {height})")
+
+
+def _upright(image: Image) -> Image:
+    from PIL import ImageOps
+
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # noqa: BLE001 - broken EXIF must not cost the pixels
+        return image
+
+
+def _to_rgb(image: Image) -> Image:
+    from PIL import Image
+
+    if image.mode.startswith("I;16") or image.mode == "I":
+        return _grey16(image)
+    if image.mode == "F":
+        return _grey16(image.point(lambda value: value * 1.0).convert("I"))
+    if image.mode in {"LA", "La", "PA", "RGBA", "RGBa"} or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        ground = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(ground, rgba).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _grey16(image: Image) -> Image:
+    import numpy as np
+    from PIL import Image
+
+    pixels = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
+    return Image.fromarray((pixels // 257).astype(np.uint8)).convert("RGB")

@@ -1,0 +1,1 @@
+"""Images as tables: archives, splits, checks. numpy and Pillow only."""

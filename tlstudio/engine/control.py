@@ -1,0 +1,50 @@
+"""How another thread steers a run: pause, resume, stop and keep, cancel. Asked between steps; imports no torch."""
+
+from __future__ import annotations
+
+import threading
+from typing import Literal
+
+Wish = Literal["go", "stop", "cancel"]
+
+
+class Control:
+    """Thread-safe wishes of the user. ``stop`` keeps the best model so far, ``cancel`` keeps nothing."""
+
+    def __init__(self) -> None:
+        self._running = threading.Event()
+        self._running.set()
+        self._wish: Wish = "go"
+
+    def pause(self) -> None:
+        """Hold after the current step."""
+        self._running.clear()
+
+    def resume(self) -> None:
+        """Go on."""
+        self._running.set()
+
+    def stop(self) -> None:
+        """End after the current step and keep the model."""
+        self._wish = "stop"
+        self._running.set()
+
+    def cancel(self) -> None:
+        """End after the current step and keep no model."""
+        self._wish = "cancel"
+        self._running.set()
+
+    @property
+    def paused(self) -> bool:
+        """Whether the run is being held."""
+        return not self._running.is_set()
+
+    @property
+    def wish(self) -> Wish:
+        """What the user wants now, without waiting."""
+        return self._wish
+
+    def checkpoint(self) -> Wish:
+        """Wait while paused, then tell what is wanted; the engine calls it between steps."""
+        self._running.wait()
+        return self._wish

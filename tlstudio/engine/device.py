@@ -1,0 +1,102 @@
+"""Where the work is done and in which precision. One path for CPU, CUDA and MPS."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+
+from tlstudio.api.config import RunConfig
+from tlstudio.api.errors import ConfigError, Problem
+
+_M_MMAP_MAX, _M_TRIM_THRESHOLD, _M_TOP_PAD = -4, -1, -2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A device and how to compute on it; ``autocast`` is ``None`` for full precision."""
+
+    device: torch.device
+    autocast: torch.dtype | None
+
+    @property
+    def title(self) -> str:
+        """For people: the GPU's name, or the CPU and its threads."""
+        kind = self.device.type
+        name = torch.cuda.get_device_name(self.device) if kind == "cuda" else kind.upper()
+        threads = f" ({torch.get_num_threads()} threads)" if kind == "cpu" else ""
+        precision = "" if self.autocast is None else f", {str(self.autocast).removeprefix('torch.')}"
+        return f"{name}{threads}{precision}"
+
+    def mixed_precision(self) -> AbstractContextManager[object]:
+        """The autocast context, or one that does nothing."""
+        if self.autocast is None:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=self.autocast)
+
+    def scaler(self) -> torch.amp.GradScaler:
+        """A gradient scaler that does nothing unless float16 needs it."""
+        return torch.amp.GradScaler(self.device.type, enabled=self.autocast is torch.float16)
+
+
+def choose_place(run: RunConfig) -> Place:
+    """The device and precision that a configuration asks for.
+
+    Raises:
+        ConfigError: the device is not on this machine.
+    """
+    name = run.device
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    device = torch.device(name)
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}[device.type]
+    if not there or (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()):
+        raise ConfigError((Problem(field="run.device", message=f"{name} is not on this machine"),))
+    return Place(device=device, autocast=_autocast(run.precision, device))
+
+
+@contextlib.contextmanager
+def settings_for(place: Place) -> Iterator[None]:
+    """Speed settings of torch for the time of a run, put back afterwards."""
+    _keep_freed_memory()
+    if place.device.type != "cuda":
+        yield
+        return
+    before = (torch.backends.cudnn.benchmark, torch.get_float32_matmul_precision())
+    torch.backends.cudnn.benchmark = True
+    torch.set_float32_matmul_precision("high")
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before[0]
+        torch.set_float32_matmul_precision(before[1])
+
+
+def _autocast(precision: str, device: torch.device) -> torch.dtype | None:
+    if precision == "auto":
+        if device.type != "cuda":
+            return None  # bfloat16 is slower than float32 on a CPU without hardware for it
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    chosen = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}[precision]
+    if chosen is torch.float16 and device.type == "cpu":
+        raise ConfigError((Problem(field="run.precision", message="float16 needs a GPU; use float32 or bfloat16"),))
+    return chosen
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc reuse the memory of activations instead of asking the kernel for fresh pages at every layer.
+
+    Forward passes on a CPU spend up to half of their time in page faults otherwise (tests/benchmarks/allocator.py).
+    """
+    if sys.platform != "linux":
+        return
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(_M_MMAP_MAX, 0)
+        libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+        libc.mallopt(_M_TOP_PAD, 64 * 2**20)

@@ -1,0 +1,126 @@
+"""Applies a freeze plan to a network, and describes it for the stage strip. `plan_states` works without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from tlstudio.api.dataset import Options
+from tlstudio.api.events import StageState
+from tlstudio.api.freezing import FreezePlan, FreezingSpec, PlanContext, StageInfo
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from tlstudio.api.backbone import Backbone
+
+HEAD = "head"
+
+
+def make_plan(
+    strategy: FreezingSpec,
+    options: Options,
+    stages: tuple[StageInfo, ...],
+    *,
+    epoch: int,
+    epochs: int,
+    pretrained: bool,
+    history: tuple[Mapping[str, float], ...] = (),
+) -> FreezePlan:
+    """Ask a strategy for its plan and check it.
+
+    Raises:
+        ValueError: the plan names an unknown stage or has a factor that is negative or not finite.
+    """
+    body = tuple(stage for stage in stages if stage.name != HEAD)
+    context = PlanContext(stages=body, epoch=epoch, epochs=epochs, options=options, pretrained=pretrained, history=history)
+    plan = strategy.plan(context)
+    unknown = set(plan.lr) - {stage.name for stage in body}
+    if unknown:
+        raise ValueError(f"the strategy {strategy.name} plans for stages that do not exist: {sorted(unknown)}")
+    wrong = {name: factor for name, factor in plan.lr.items() if not 0.0 <= factor < float("inf")}
+    if wrong:
+        raise ValueError(f"the strategy {strategy.name} has learning-rate factors out of range: {wrong}")
+    return plan
+
+
+def plan_states(
+    strategy: FreezingSpec, options: Options, stages: tuple[StageInfo, ...], *, epoch: int, epochs: int, pretrained: bool
+) -> tuple[StageState, ...]:
+    """The network as the stage strip draws it in one epoch, before any training; the head is the last entry."""
+    plan = make_plan(strategy, options, stages, epoch=epoch, epochs=epochs, pretrained=pretrained)
+    return states(plan, stages)
+
+
+def states(
+    plan: FreezePlan, stages: tuple[StageInfo, ...], trainable: Mapping[str, int] | None = None
+) -> tuple[StageState, ...]:
+    """A plan over stages as records. ``trainable`` gives the exact count where a network is at hand."""
+    result = []
+    for stage in stages:
+        factor = 1.0 if stage.name == HEAD else plan.factor(stage.name)
+        count = stage.params if factor > 0.0 else 0
+        if trainable is not None:
+            count = trainable.get(stage.name, count)
+        result.append(StageState(name=stage.name, params=stage.params, factor=factor, trainable_params=count))
+    return tuple(result)
+
+
+def stage_infos(backbone: Backbone) -> tuple[StageInfo, ...]:
+    """Stages and the head, with their parameter counts."""
+    parts = {**backbone.stages, HEAD: backbone.head}
+    return tuple(StageInfo(name=name, params=sum(p.numel() for p in part.parameters())) for name, part in parts.items())
+
+
+def apply_plan(backbone: Backbone, plan: FreezePlan) -> dict[str, int]:
+    """Set what learns: ``requires_grad``, and train or eval mode; returns trainable parameters by stage.
+
+    Frozen stages run in eval mode, so that their batch-norm statistics cannot drift and their dropout is off.
+    """
+    backbone.module.train()
+    trainable: dict[str, int] = {}
+    for name, stage in backbone.stages.items():
+        learns = plan.factor(name) > 0.0
+        stage.train(learns)
+        trainable[name] = 0
+        allowed = {id(parameter) for parameter in _allowed(stage, plan.within)} if learns else set()
+        for parameter in stage.parameters():
+            parameter.requires_grad_(id(parameter) in allowed)
+            if parameter.requires_grad:
+                trainable[name] += parameter.numel()
+            else:
+                parameter.grad = None
+        if learns and plan.norm_stats == "fixed":
+            for module in stage.modules():
+                if is_batch_norm(module):
+                    module.eval()
+    backbone.head.train()
+    for parameter in backbone.head.parameters():
+        parameter.requires_grad_(True)
+    trainable[HEAD] = sum(parameter.numel() for parameter in backbone.head.parameters())
+    return trainable
+
+
+def is_norm(module: nn.Module) -> bool:
+    """Whether a module is a normalisation layer of any kind."""
+    from torch import nn
+
+    kinds = (nn.GroupNorm, nn.LayerNorm, nn.LocalResponseNorm, nn.RMSNorm)
+    return is_batch_norm(module) or isinstance(module, kinds) or "norm" in type(module).__name__.lower()
+
+
+def is_batch_norm(module: nn.Module) -> bool:
+    """Whether a module keeps running statistics of batches."""
+    from torch.nn.modules.batchnorm import _NormBase
+
+    return isinstance(module, _NormBase)
+
+
+def _allowed(stage: nn.Module, within: str) -> Iterator[nn.Parameter]:
+    if within == "all":
+        yield from stage.parameters()
+        return
+    for module in stage.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            if (within == "bias" and name.endswith("bias")) or (within == "norm" and is_norm(module)):
+                yield parameter

@@ -1,0 +1,63 @@
+"""The optimiser and its schedule. One parameter group a stage and kind; the rate is base x stage factor x schedule."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from tlstudio.api.backbone import Backbone
+from tlstudio.api.config import OptimConfig
+from tlstudio.api.freezing import FreezePlan
+from tlstudio.engine.freeze import HEAD, is_norm
+
+
+@dataclass(frozen=True)
+class _Group:
+    stage: str
+    decays: bool
+
+
+def build_optimizer(backbone: Backbone, config: OptimConfig) -> torch.optim.Optimizer:
+    """An optimiser over all parameters; frozen ones have no gradient, and a parameter without a gradient is not touched.
+
+    Weight decay spares biases and normalisation layers.
+    """
+    groups: dict[_Group, list[nn.Parameter]] = {}
+    for name, part in {**backbone.stages, HEAD: backbone.head}.items():
+        for module in part.modules():
+            for parameter in module.parameters(recurse=False):
+                groups.setdefault(_Group(name, parameter.ndim > 1 and not is_norm(module)), []).append(parameter)
+    params = [
+        {"params": items, "stage": group.stage, "weight_decay": config.weight_decay if group.decays else 0.0, "lr": 0.0}
+        for group, items in groups.items()
+    ]
+    base = config.learning_rate or 0.0
+    match config.optimizer:
+        case "adamw":
+            return torch.optim.AdamW(params, lr=base)
+        case "adam":
+            return torch.optim.Adam(params, lr=base)
+        case "sgd":
+            return torch.optim.SGD(params, lr=base, momentum=config.momentum)
+        case "rmsprop":
+            return torch.optim.RMSprop(params, lr=base, momentum=config.momentum)
+
+
+def schedule_factor(config: OptimConfig, step: int, steps: int) -> float:
+    """The schedule's factor at a step (from 0) of a run of ``steps``: linear warm-up, then constant or half a cosine."""
+    if step < config.warmup_steps:
+        return (step + 1) / (config.warmup_steps + 1)
+    if config.schedule == "constant":
+        return 1.0
+    rest = max(1, steps - config.warmup_steps)
+    return 0.5 * (1.0 + math.cos(math.pi * min(1.0, (step - config.warmup_steps) / rest)))
+
+
+def set_learning_rates(optimizer: torch.optim.Optimizer, plan: FreezePlan, base: float) -> None:
+    """Give every group its rate for the next step: ``base`` times the factor of its stage."""
+    for group in optimizer.param_groups:
+        stage = group["stage"]
+        group["lr"] = base * (1.0 if stage == HEAD else plan.factor(stage))

@@ -1,0 +1,250 @@
+"""All that plugins added, by qualified name, and the step from a configuration to a recipe with every name resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import ValidationError
+
+from tlstudio.api.backbone import BackboneSpec, Preprocessing, WeightsSpec
+from tlstudio.api.config import DataConfig, TrainConfig, problems_of
+from tlstudio.api.dataset import DatasetSpec, ImageSet, Options
+from tlstudio.api.errors import ConfigError, DataError, Problem, WeightsError
+from tlstudio.api.freezing import FreezingSpec
+from tlstudio.data.archives import is_archive, unpacked
+from tlstudio.runs.store import find_run
+
+if TYPE_CHECKING:
+    from tlstudio.registry.manager import PluginRecord
+
+_Spec = TypeVar("_Spec")
+_SGD_RATE = 10.0  # plain gradient steps need about ten times the rate of AdamW's normalised ones
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolvedWeights:
+    """The weights a run starts from: a file with what is known of it, or none at all (``path`` is ``None``)."""
+
+    title: str
+    path: Path | None = None
+    spec: WeightsSpec | None = None
+    """The published set, where it is one; a file or a run of the user has none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A configuration with every name resolved. ``config`` is complete: data-set kind and learning rate are filled in."""
+
+    config: TrainConfig
+    backbone: BackboneSpec
+    weights: ResolvedWeights
+    preprocessing: Preprocessing
+    dataset: DatasetSpec
+    dataset_options: Options
+    strategy: FreezingSpec
+    strategy_options: Options
+
+    def open_images(self) -> ImageSet:
+        """The table of images; raises `DataError` where they cannot be used."""
+        return self.dataset.open(self.dataset_options)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Catalog:
+    """What plugins registered, by qualified name ``plugin/name``, and the plugins themselves."""
+
+    plugins: tuple[PluginRecord, ...]
+    backbones: Mapping[str, BackboneSpec]
+    datasets: Mapping[str, DatasetSpec]
+    strategies: Mapping[str, FreezingSpec]
+
+    def recognise(self, path: Path) -> str:
+        """The qualified name of the data set that knows this path best.
+
+        Raises:
+            DataError: there is nothing at that path, or no data set knows it.
+        """
+        if not path.exists():
+            raise DataError(f"There is nothing at {path}.", hint="Check the spelling, or whether the drive is connected.")
+        sure = {name: _sureness(spec, path) for name, spec in self.datasets.items()}
+        best = max(sure, key=lambda name: sure[name], default=None)
+        if best is None or sure[best] <= 0.0:
+            raise DataError(
+                f"No data set recognises {path}.",
+                hint="Open a folder with one subfolder of images for each class, an archive of such a folder, or a CSV file "
+                "with the columns path and label.",
+            )
+        return best
+
+    def open_images(self, data: DataConfig) -> ImageSet:
+        """The table of images of a data configuration alone, for browsing.
+
+        Raises:
+            ConfigError: unknown kind or options.
+            DataError: the images cannot be used.
+        """
+        problems: list[Problem] = []
+        found = self._dataset(data, problems)
+        if found is None:
+            raise ConfigError(tuple(problems))
+        _, spec, options = found
+        return spec.open(options)
+
+    def resolve(self, config: TrainConfig, *, workspace: Path) -> Recipe:
+        """Turn names into records.
+
+        Raises:
+            ConfigError: with every problem at once, each at its field.
+            DataError: there is no such data set.
+            WeightsError: the weights are not on this machine.
+        """
+        problems: list[Problem] = []
+        backbone = _lookup(self.backbones, config.model.backbone, "model.backbone", problems)
+        strategy = _lookup(self.strategies, config.freezing.strategy, "freezing.strategy", problems)
+        strategy_options = (
+            _options(strategy[1].options, config.freezing.options, "freezing.options", problems) if strategy else None
+        )
+        dataset = self._dataset(config.data, problems)
+        if problems or backbone is None or strategy is None or strategy_options is None or dataset is None:
+            raise ConfigError(tuple(problems))
+        weights = resolve_weights(config.model.weights, backbone[1], workspace)
+        preprocessing = (weights.spec or _Default(backbone[1])).preprocessing.at(config.data.image_size)
+        rate = config.optim.learning_rate
+        if rate is None:
+            rate = strategy[1].learning_rate * (_SGD_RATE if config.optim.optimizer == "sgd" else 1.0)
+        complete = config.model_copy(
+            update={
+                "data": config.data.model_copy(update={"dataset": dataset[0]}),
+                "model": config.model.model_copy(update={"backbone": backbone[0]}),
+                "freezing": config.freezing.model_copy(update={"strategy": strategy[0]}),
+                "optim": config.optim.model_copy(update={"learning_rate": rate}),
+            }
+        )
+        return Recipe(
+            config=complete,
+            backbone=backbone[1],
+            weights=weights,
+            preprocessing=preprocessing,
+            dataset=dataset[1],
+            dataset_options=dataset[2],
+            strategy=strategy[1],
+            strategy_options=strategy_options,
+        )
+
+    def _dataset(self, data: DataConfig, problems: list[Problem]) -> tuple[str, DatasetSpec, Options] | None:
+        path = None if data.path is None else Path(data.path).expanduser().absolute()
+        if path is not None and is_archive(path):
+            path = unpacked(path)
+        if data.dataset is None and path is None:
+            problems.append(Problem(field="data.path", message="choose a folder, an archive or a CSV file"))
+            return None
+        name = data.dataset or self.recognise(path or Path())
+        found = _lookup(self.datasets, name, "data.dataset", problems)
+        if found is None:
+            return None
+        given = dict(data.options)
+        if "path" in found[1].options.model_fields:
+            if path is not None:
+                given["path"] = path
+            elif "path" not in given:
+                problems.append(Problem(field="data.path", message=f"{found[0]} needs a path"))
+                return None
+        options = _options(found[1].options, given, "data.options", problems)
+        return None if options is None else (*found, options)
+
+
+@dataclass(frozen=True)
+class _Default:
+    backbone: BackboneSpec
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        return self.backbone.weights[0].preprocessing if self.backbone.weights else self.backbone.preprocessing
+
+
+def resolve_weights(text: str, backbone: BackboneSpec, workspace: Path) -> ResolvedWeights:
+    """What ``model.weights`` names: ``auto``, ``none``, a published set, a file, or a run.
+
+    Raises:
+        WeightsError: it is not on this machine, with where to get it.
+    """
+    if text == "none":
+        return ResolvedWeights(title="none")
+    if text == "auto":
+        return next((known for spec in backbone.weights if (known := _located(spec))), ResolvedWeights(title="none"))
+    for spec in backbone.weights:
+        if spec.name.lower() == text.lower():
+            located = _located(spec)
+            if located is None:
+                raise WeightsError(
+                    f"The weights {spec.name} of {backbone.title} are not on this machine.",
+                    hint=f"They come from {spec.source}. Put the file, under its own name, into {weights_folder()}.",
+                )
+            return located
+    path = Path(text).expanduser()
+    if path.is_file():
+        return ResolvedWeights(title=str(path), path=path)
+    run = find_run(workspace, text)
+    if run is not None:
+        if not run.model_file.is_file():
+            raise WeightsError(f"The run {run.id} has no saved model.", hint="Choose a run that finished or was stopped.")
+        return ResolvedWeights(title=f"run {run.id}", path=run.model_file)
+    names = ", ".join(spec.name for spec in backbone.weights) or "none published"
+    raise WeightsError(
+        f"{text!r} is neither known weights of {backbone.title}, nor a file, nor a run.", hint=f"Known weights: {names}."
+    )
+
+
+def weights_folder() -> Path:
+    """Where a user puts weight files by hand."""
+    from tlstudio import paths
+
+    return paths.home() / "weights"
+
+
+def _located(spec: WeightsSpec) -> ResolvedWeights | None:
+    path = spec.locate()
+    return None if path is None else ResolvedWeights(title=spec.name, path=path, spec=spec)
+
+
+def _sureness(spec: DatasetSpec, path: Path) -> float:
+    if spec.recognise is None:
+        return 0.0
+    try:
+        return float(spec.recognise(path))
+    except Exception:  # noqa: BLE001 - one plugin's fault must not keep the others from looking
+        return 0.0
+
+
+def _lookup(items: Mapping[str, _Spec], name: str, field: str, problems: list[Problem]) -> tuple[str, _Spec] | None:
+    """Find by qualified name, or by the bare name where only one plugin has it."""
+    if name in items:
+        return name, items[name]
+    matches = [key for key in items if key.partition("/")[2] == name]
+    if len(matches) == 1:
+        return matches[0], items[matches[0]]
+    problems.append(Problem(field=field, message=_missing(name, matches, items)))
+    return None
+
+
+def _missing(name: str, matches: list[str], known: Iterable[str]) -> str:
+    from difflib import get_close_matches
+
+    names = list(known)
+    if matches:
+        return f"{name!r} is in more than one plugin: {', '.join(matches)}"
+    bare = {key.partition("/")[2]: key for key in names}
+    near = get_close_matches(name, names, n=1) or [bare[key] for key in get_close_matches(name, list(bare), n=1)]
+    return f"unknown: {name!r}; did you mean {near[0]}?" if near else f"unknown: {name!r}; known: {', '.join(sorted(names))}"
+
+
+def _options(model: type[Options], given: Mapping[str, Any], prefix: str, problems: list[Problem]) -> Options | None:
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        known = tuple(f"{prefix}.{field}" for field in model.model_fields)
+        problems.extend(problems_of(error, prefix=f"{prefix}.", known=known))
+        return None

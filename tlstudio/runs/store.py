@@ -1,0 +1,200 @@
+"""Run folders: create, list, find, delete. Knows files only; every file is written through `tlstudio.safe_io`.
+
+<workspace>/runs/<date>_<backbone>_<dataset>_<id>/
+  run.json  config.json  split.json  events.jsonl  ckpt/  model.safetensors  model.json
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from tlstudio import safe_io
+from tlstudio.api.config import TrainConfig
+from tlstudio.api.errors import UserError
+from tlstudio.api.events import EpochDone, RunFailed, RunFinished
+from tlstudio.runs.replay import read_events
+
+Status = Literal["completed", "stopped", "cancelled", "failed", "interrupted", "running"]
+
+_ALIVE_SECONDS = 30.0
+_UNSAFE = re.compile(r"[^A-Za-z0-9.-]+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunInfo:
+    """A run as a list shows it."""
+
+    id: str
+    folder: Path
+    created: float
+    """Seconds since 1970."""
+    status: Status
+    config: dict[str, Any]
+    metrics: dict[str, float] = field(default_factory=dict)
+    """Of the saved model, or of the best epoch so far."""
+    epochs_done: int = 0
+    best_epoch: int = -1
+    seconds: float = 0.0
+    error: str = ""
+
+    @property
+    def model_file(self) -> Path:
+        """The result: weights as safetensors; exists once the run has kept a model."""
+        return self.folder / "model.safetensors"
+
+    @property
+    def name(self) -> str:
+        """The user's name for it, else what it trained on what."""
+        run = self.config.get("run", {})
+        return str(run.get("name") or f"{self.backbone} on {self.dataset}")
+
+    @property
+    def backbone(self) -> str:
+        """Qualified name of the backbone."""
+        return str(self.config.get("model", {}).get("backbone", "?"))
+
+    @property
+    def dataset(self) -> str:
+        """The folder's name, or the kind of data where there is no path."""
+        data = self.config.get("data", {})
+        return Path(data["path"]).name if data.get("path") else str(data.get("dataset") or "?")
+
+
+def runs_folder(workspace: Path) -> Path:
+    """The folder of all runs of a workspace."""
+    return workspace / "runs"
+
+
+def create_run(workspace: Path, config: TrainConfig, about: dict[str, Any]) -> tuple[str, Path]:
+    """A new run folder with ``run.json`` and ``config.json``; returns its id and the folder.
+
+    Args:
+        about: what else ``run.json`` should keep (versions, device).
+
+    Raises:
+        OSError: the workspace cannot be written.
+    """
+    run_id = secrets.token_hex(4)
+    data = Path(config.data.path).stem if config.data.path else (config.data.dataset or "data").rpartition("/")[2]
+    parts = (time.strftime("%Y-%m-%d"), config.model.backbone.rpartition("/")[2], data, run_id)
+    folder = runs_folder(workspace) / "_".join(_UNSAFE.sub("-", part).strip("-.")[:40] or "data" for part in parts)
+    with safe_io.atomic_folder(folder) as temporary:
+        safe_io.write_json(temporary / "run.json", {"format": 1, "id": run_id, "created": time.time(), **about})
+        safe_io.write_json(temporary / "config.json", config.model_dump(mode="json"))
+    return run_id, folder
+
+
+def list_runs(workspace: Path) -> list[RunInfo]:
+    """All readable runs, newest first; a folder that is no run is passed over."""
+    try:
+        folders = [entry for entry in runs_folder(workspace).iterdir() if entry.is_dir() and not entry.name.startswith(".")]
+    except OSError:
+        return []
+    runs = [info for folder in folders if (info := read_run(folder)) is not None]
+    return sorted(runs, key=lambda info: info.created, reverse=True)
+
+
+def read_run(folder: Path) -> RunInfo | None:
+    """One run from its folder; ``None`` where there is no readable ``run.json``."""
+    try:
+        about = json.loads((folder / "run.json").read_bytes())
+        config = json.loads((folder / "config.json").read_bytes())
+        run_id, created = str(about["id"]), float(about["created"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if not isinstance(config, dict):
+        return None
+    status: Status = "interrupted"
+    metrics: dict[str, float] = {}
+    done, best, seconds, error = 0, -1, 0.0, ""
+    for event in read_events(folder):
+        if isinstance(event, EpochDone):
+            done, seconds = event.epoch + 1, seconds + event.seconds
+            if event.best:
+                best, metrics = event.epoch, _metrics(event)
+        elif isinstance(event, RunFinished):
+            status, metrics, best, seconds = event.outcome, dict(event.metrics), event.best_epoch, event.seconds
+        elif isinstance(event, RunFailed):
+            status, error = "failed", event.error
+    if status == "interrupted" and _is_alive(folder):
+        status = "running"
+    return RunInfo(
+        id=run_id, folder=folder, created=created, status=status, config=config, metrics=metrics,
+        epochs_done=done, best_epoch=best, seconds=seconds, error=error,
+    )  # fmt: skip
+
+
+def find_run(workspace: Path, text: str) -> RunInfo | None:
+    """A run by its id, the unique beginning of its id or folder name, or the path of its folder.
+
+    Raises:
+        UserError: the beginning fits more than one run.
+    """
+    folder = Path(text).expanduser()
+    if (folder / "run.json").is_file():
+        return read_run(folder)
+    if not text:
+        return None
+    matches = [run for run in list_runs(workspace) if run.id.startswith(text) or run.folder.name.startswith(text)]
+    exact = [run for run in matches if text in {run.id, run.folder.name}]
+    if len(exact or matches) > 1:
+        raise UserError(
+            f"{text!r} is the beginning of {len(matches)} runs.",
+            detail="\n".join(run.folder.name for run in matches[:10]),
+            hint="Give more of the id.",
+        )
+    found = exact or matches
+    return found[0] if found else None
+
+
+def require_run(workspace: Path, text: str) -> RunInfo:
+    """As `find_run`, but a missing run is a `UserError`."""
+    run = find_run(workspace, text)
+    if run is None:
+        raise UserError(f"There is no run {text!r} in {workspace}.", hint="`tlstudio runs list` shows them.")
+    return run
+
+
+def delete_run(workspace: Path, run: RunInfo) -> Path:
+    """Move a run's folder to the workspace's ``trash``; returns where it lies now.
+
+    Raises:
+        UserError: the run is still going, or does not lie in this workspace.
+    """
+    if run.status == "running":
+        raise UserError(f"The run {run.id} is still going.", hint="Stop it first.")
+    if run.folder.resolve().parent != runs_folder(workspace).resolve():
+        raise UserError(f"{run.folder} is not a run of the workspace {workspace}.")
+    trash = workspace / "trash"
+    trash.mkdir(parents=True, exist_ok=True)
+    target = trash / run.folder.name
+    if target.exists():
+        target = trash / f"{run.folder.name}_{secrets.token_hex(2)}"
+    shutil.move(run.folder, target)
+    return target
+
+
+def heartbeat(folder: Path) -> None:
+    """Say that this process is working on the run; called with every event, so it must be cheap."""
+    os.utime(folder / "run.json")
+
+
+def _is_alive(folder: Path) -> bool:
+    try:
+        return time.time() - (folder / "run.json").stat().st_mtime < _ALIVE_SECONDS
+    except OSError:
+        return False
+
+
+def _metrics(event: EpochDone) -> dict[str, float]:
+    return {
+        f"{split}_{name}": value for split, part in (("train", event.train), ("val", event.val)) for name, value in part.items()
+    }

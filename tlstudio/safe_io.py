@@ -1,0 +1,164 @@
+"""The one writer: every file that tlstudio owns goes through here, so that it is either the old one or the new one.
+
+Write to a temporary file in the same folder, flush, fsync, rename over the target, fsync the folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from tlstudio.api.errors import ExitCode, UserError
+
+TEMPORARY_PREFIX = ".tmp-"
+
+
+def atomic_write(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Replace ``path`` by what ``write(file)`` writes; on any failure the old file stays as it was.
+
+    Raises:
+        OSError: the file could not be written; see `as_user_error`.
+    """
+    path = Path(path)
+    descriptor, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(_mode(path))
+        _replace(temporary, path)
+        sync_folder(path.parent)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replace a file by these bytes, atomically."""
+    atomic_write(path, lambda file: file.write(data))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file by this text as UTF-8 (undecodable file names survive), atomically."""
+    write_bytes(path, text.encode("utf-8", "surrogateescape"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace a file by this value as indented JSON, atomically."""
+    write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=True) + "\n").encode())
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A folder that appears whole or not at all: fill the one that is yielded, it is renamed to ``path`` at the end.
+
+    Files inside must be written and synced by the functions of this module. An existing ``path`` is an error.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=path.parent))
+    try:
+        temporary.chmod(0o777 & ~_umask())
+        yield temporary
+        sync_folder(temporary)
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+        _replace(temporary, path)
+        sync_folder(path.parent)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in this folder survive a power cut (POSIX; elsewhere nothing to do)."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:  # some network file systems cannot
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def open_append(path: Path) -> IO[bytes]:
+    """A file to append whole lines to; a torn last line of an earlier crash is closed with a line break first."""
+    file = path.open("ab+")
+    if file.tell():
+        file.seek(-1, os.SEEK_END)
+        if file.read(1) != b"\n":
+            file.write(b"\n")
+    return file
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file as 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def as_user_error(error: BaseException, folder: Path) -> UserError | None:
+    """A failure to write, as a sentence and a cure; ``None`` where the error is not about storage.
+
+    A full disk does not always look like one: torch and safetensors raise errors of their own, so the free space decides.
+    """
+    numbers = {errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC}
+    full = isinstance(error, OSError) and error.errno in numbers
+    if not full and not isinstance(error, UserError):
+        with contextlib.suppress(OSError):
+            full = shutil.disk_usage(folder).free < 2**20
+    if full:
+        return UserError(
+            f"The disk is full: nothing more can be saved in {folder}.",
+            detail=str(error),
+            hint="Free some space or choose another workspace. What was saved before is intact.",
+            exit_code=ExitCode.DISK_FULL,
+        )
+    if isinstance(error, PermissionError) or (isinstance(error, OSError) and error.errno == errno.EROFS):
+        return UserError(
+            f"No permission to write in {folder}.", detail=str(error), hint="Choose a workspace that you may write to."
+        )
+    return None
+
+
+def _mode(path: Path) -> int:
+    try:
+        return path.stat().st_mode & 0o777
+    except OSError:
+        return 0o666 & ~_umask()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _replace(source: Path, target: Path) -> None:
+    """`os.replace`; on Windows an antivirus or indexer may hold the target for milliseconds, so try for three seconds."""
+    delay = 0.05
+    while True:
+        try:
+            os.replace(source, target)
+        except PermissionError:
+            if sys.platform != "win32" or delay > 1.6:
+                raise
+            time.sleep(delay)
+            delay *= 2
+        else:
+            return
