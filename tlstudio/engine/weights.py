@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import pickle
+import pickletools
 import struct
 import warnings
 import zipfile
@@ -203,7 +204,7 @@ def _read(path: Path) -> Mapping[str, Any]:
     except WeightsError:
         raise
     except pickle.UnpicklingError as error:
-        raise _unsafe(path, error) from None
+        raise _unsafe(path) from error
     except Exception as error:  # noqa: BLE001 - a damaged file breaks torch and safetensors in many ways
         raise _no_weights(path, str(error)) from None
     if not isinstance(data, Mapping):
@@ -211,19 +212,37 @@ def _read(path: Path) -> Mapping[str, Any]:
     return data
 
 
-def _unsafe(path: Path, error: Exception) -> WeightsError:
-    names: list[str] = []
-    try:
-        names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    except Exception:  # noqa: BLE001 - old formats cannot be listed; the refusal stands all the same
-        names = []
-    if not names and "Unsupported" not in str(error) and "GLOBAL" not in str(error):
+def _unsafe(path: Path) -> WeightsError:
+    names = _named_code(path)
+    if not names:
         return _no_weights(path, "it is damaged or of another kind")
     return WeightsError(
         f"{path.name} was not opened: it contains more than weights and could run code.",
-        detail="\n".join(names) or str(error).splitlines()[0],
+        detail="\n".join(names),
         hint="Ask its author for model.state_dict() saved with torch.save, or for safetensors.",
     )
+
+
+def _named_code(path: Path) -> list[str]:
+    """The classes and functions that a pickle asks for and that are no part of weights; nothing is executed."""
+    try:
+        return list(torch.serialization.get_unsafe_globals_in_checkpoint(path))
+    except Exception:  # noqa: BLE001 - a plain pickle, or no pickle at all
+        pass
+    names: list[str] = []
+    strings: list[str] = []
+    try:
+        with path.open("rb") as file:
+            for code, argument, _ in pickletools.genops(file):
+                if isinstance(argument, str) and code.name != "GLOBAL":
+                    strings.append(argument)
+                elif code.name == "GLOBAL":
+                    names.append(str(argument).replace(" ", "."))
+                elif code.name == "STACK_GLOBAL":
+                    names.append(".".join(strings[-2:]))
+    except Exception:  # noqa: BLE001 - whatever was readable before the damage counts
+        pass
+    return names
 
 
 def _no_weights(path: Path, reason: str) -> WeightsError:

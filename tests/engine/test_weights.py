@@ -1,0 +1,138 @@
+"""Weights from anywhere: matched and reported, refused when unsafe or foreign, and never run."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import struct
+import zipfile
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from tlstudio.api import WeightsError
+from tlstudio.engine.weights import check_weights, read_state_dict
+
+
+class _Hostile:
+    def __reduce__(self):
+        return (os.mkdir, (os.environ["TLSTUDIO_HOSTILE_MARK"],))
+
+
+@pytest.fixture(scope="module")
+def resnet_state():
+    import torchvision
+
+    torch.manual_seed(0)
+    return torchvision.models.resnet18(num_classes=10).state_dict()
+
+
+@pytest.fixture(scope="module")
+def resnet(catalog):
+    return catalog.backbones["torchvision/resnet18"]
+
+
+def test_a_plain_state_dict_matches_in_full(resnet, resnet_state, tmp_path):
+    torch.save(resnet_state, tmp_path / "plain.pth")
+    report = check_weights(tmp_path / "plain.pth", resnet)
+    assert set(report.matched) == set(resnet_state)
+    assert not report.reshaped + report.missing + report.unexpected
+    assert report.format == "torch"
+
+
+@pytest.mark.parametrize("wrapper", ["state_dict", "model", "model_state_dict"])
+def test_wrapped_and_prefixed_files_load_the_same(resnet, resnet_state, tmp_path, wrapper):
+    data = {wrapper: {f"module.{name}": tensor for name, tensor in resnet_state.items()}, "epoch": 3, "optimizer": {"lr": 0.1}}
+    torch.save(data, tmp_path / "wrapped.pth")
+    assert set(check_weights(tmp_path / "wrapped.pth", resnet).matched) == set(resnet_state)
+
+
+def test_another_class_count_starts_the_head_anew_and_says_so(catalog, resnet_state, tmp_path):
+    from dataclasses import replace
+
+    spec = catalog.backbones["torchvision/resnet18"]
+    fixed = replace(spec, build=lambda _: spec.build(3))
+    torch.save(resnet_state, tmp_path / "ten.pth")
+    report = check_weights(tmp_path / "ten.pth", fixed)
+    assert report.reshaped == ("fc.weight", "fc.bias")
+    assert "2 start anew" in report.summary
+
+
+def test_missing_and_unexpected_tensors_are_named(resnet, resnet_state, tmp_path):
+    state = {name: tensor for name, tensor in resnet_state.items() if name != "layer4.1.bn2.bias"}
+    torch.save({**state, "ema.decay": torch.ones(1)}, tmp_path / "odd.pth")
+    report = check_weights(tmp_path / "odd.pth", resnet)
+    assert report.missing == ("layer4.1.bn2.bias",)
+    assert report.unexpected == ("ema.decay",)
+
+
+def test_weights_for_another_architecture_are_refused(catalog, resnet_state, tmp_path):
+    torch.save(resnet_state, tmp_path / "resnet18.pth")
+    with pytest.raises(WeightsError, match="not for ResNet-50"):
+        check_weights(tmp_path / "resnet18.pth", catalog.backbones["torchvision/resnet50"])
+
+
+def test_the_bundled_file_loads_under_its_own_names_too(catalog):
+    spec = catalog.backbones["timm/tf_efficientnet_lite0"]
+    report = check_weights(spec.weights[0].locate(), spec)
+    assert not report.reshaped + report.missing + report.unexpected
+    assert report.known == spec.weights[0].name
+
+
+def test_a_hostile_pickle_is_never_run(tmp_path, monkeypatch):
+    mark = tmp_path / "it-ran"
+    monkeypatch.setenv("TLSTUDIO_HOSTILE_MARK", str(mark))
+    torch.save({"state_dict": _Hostile()}, tmp_path / "a.pth")
+    (tmp_path / "b.pth").write_bytes(pickle.dumps({"weight": _Hostile()}))
+    (tmp_path / "c.pkl").write_bytes(pickle.dumps({"weight": _Hostile()}))
+    for name in ("a.pth", "b.pth", "c.pkl"):
+        with pytest.raises(WeightsError) as caught:
+            read_state_dict(tmp_path / name)
+        assert "run" in caught.value.title
+    assert "mkdir" in _error(tmp_path / "a.pth").detail
+    assert not mark.exists()
+
+
+def _error(path):
+    with pytest.raises(WeightsError) as caught:
+        read_state_dict(path)
+    return caught.value
+
+
+@pytest.mark.parametrize("data", [b"", b"<html>404</html>", b"\x80\x02}q", b"PK\x03\x04 cut", b"\0" * 1000])
+def test_what_is_no_weights_file_is_called_so(tmp_path, data):
+    for name in ("x.pth", "x.safetensors"):
+        (tmp_path / name).write_bytes(data)
+        assert "not a readable weights file" in _error(tmp_path / name).title
+
+
+def test_a_cut_file_is_refused_wherever_it_is_cut(resnet_state, tmp_path):
+    torch.save({"fc": resnet_state["fc.weight"]}, tmp_path / "whole.pth")
+    whole = (tmp_path / "whole.pth").read_bytes()
+    for cut in range(1, len(whole), len(whole) // 12):
+        (tmp_path / "cut.pth").write_bytes(whole[:cut])
+        _error(tmp_path / "cut.pth")
+
+
+def test_values_that_are_not_finite_are_named(tmp_path):
+    save_file({"good": torch.ones(2), "bad": torch.tensor([1.0, float("nan")])}, tmp_path / "x.safetensors")
+    assert "bad" in _error(tmp_path / "x.safetensors").title
+
+
+def test_a_safetensors_header_that_lies_is_refused_before_anything_is_allocated(tmp_path):
+    header = json.dumps({"w": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 2**42]}}).encode()
+    (tmp_path / "x.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * 16)
+    assert "do not fit" in _error(tmp_path / "x.safetensors").detail
+
+
+def test_a_compressed_torch_file_is_refused(tmp_path):
+    torch.save({"w": torch.zeros(1000)}, tmp_path / "plain.pth")
+    with (
+        zipfile.ZipFile(tmp_path / "plain.pth") as old,
+        zipfile.ZipFile(tmp_path / "small.pth", "w", zipfile.ZIP_DEFLATED) as new,
+    ):
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    assert "compressed" in _error(tmp_path / "small.pth").detail
