@@ -1,4 +1,7 @@
-"""``python3 tests``: sets everything up, then runs every check; with arguments, only pytest with those arguments."""
+"""``python3 tests``: sets everything up, then runs every check; with arguments, only pytest with those arguments.
+
+``--headed`` shows the windows of the tests on the screen.
+"""
 
 import os
 import subprocess
@@ -19,9 +22,9 @@ def run() -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     os.chdir(ROOT)
-    arguments = sys.argv[1:]
+    arguments = [argument for argument in sys.argv[1:] if argument != "--headed"]
     environment = dict(os.environ)
-    if "--headed" not in arguments:
+    if "--headed" not in sys.argv:
         environment["QT_QPA_PLATFORM"] = "offscreen"
     steps = [("pytest", ["-m", "pytest", *arguments])]
     if not arguments:

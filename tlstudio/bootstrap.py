@@ -20,7 +20,7 @@ from pathlib import Path
 MINIMUM = (3, 11)
 ROOT = Path(__file__).resolve().parent.parent
 STAMP = "tlstudio-setup.json"
-TORCH = ("torch>=2.10", "torchvision>=0.25")
+VISION = "torchvision>=0.25"
 _TORCH_TO_VISION = 15  # torch 2.x goes with torchvision 0.(x + 15)
 _HEARTBEAT_SECONDS = 15.0
 
@@ -245,28 +245,30 @@ def _pip(python: Path) -> list[str]:
 
 def _install(venv: Path, python: Path, root: Path, extras: tuple[str, ...]) -> None:
     pip = [*_pip(python), "install", "--quiet", "--disable-pip-version-check", "--no-input"]
-    _step("Installing PyTorch (a download of some gigabytes on the first run)", [*pip, *TORCH], venv)
-    torch, vision = _installed(python, "torch"), _installed(python, "torchvision")
-    if not belong_together(torch, vision):
-        _step(f"Fetching the torchvision for torch {torch}", [*pip, f"torchvision=={matching_torchvision(torch)}.*"], venv)
+    if not belong_together(_installed(python, "torch"), _installed(python, "torchvision")):
+        # torchvision's metadata allow any newer torch, but its compiled part needs the one it was built for, and a new torch
+        # can be out weeks before its torchvision: so the small one is chosen first, and the large one to fit.
+        _step("Choosing versions", [*pip, "--no-deps", VISION], venv)
+        torch = matching_torch(_installed(python, "torchvision"))
+        _step(f"Installing PyTorch {torch} (a download of some gigabytes on the first run)", [*pip, f"torch=={torch}.*"], venv)
     target = f"{root}[{','.join(extras)}]" if extras else str(root)
     what = "Installing tlstudio and the tools for its tests" if "test" in extras else "Installing tlstudio"
     _step(what, [*pip, "--editable", target], venv)
 
 
 def belong_together(torch: str, vision: str) -> bool:
-    """Whether these versions of torch and torchvision were released for each other."""
-    return vision.startswith(f"{matching_torchvision(torch)}.")
+    """Whether these versions of torch and torchvision were released for each other; empty means not installed."""
+    return bool(torch and vision) and torch.startswith(f"{matching_torch(vision)}.")
 
 
-def matching_torchvision(torch: str) -> str:
-    """The torchvision series, such as ``0.25``, that goes with a version of torch, such as ``2.10.0``."""
-    return f"0.{int(torch.split('.')[1]) + _TORCH_TO_VISION}"
+def matching_torch(vision: str) -> str:
+    """The torch series, such as ``2.10``, that goes with a version of torchvision, such as ``0.25.0``."""
+    return f"2.{int(vision.split('.')[1]) - _TORCH_TO_VISION}"
 
 
 def _installed(python: Path, name: str) -> str:
     code = f"from importlib.metadata import version; print(version({name!r}))"
-    return subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _step(what: str, command: list[str], venv: Path) -> None:
@@ -318,6 +320,7 @@ def _fail(error: SetupError) -> int:
 
 def _hand_over(command: list[str]) -> int:
     """Become that program (on Windows, where a process cannot: run it and return its exit status)."""
+    os.environ["TLSTUDIO_COMMAND"] = f"{os.path.basename(sys.executable)} {sys.argv[0]}"  # what to type again, for its hints
     if os.name == "nt":
         return subprocess.run(command, check=False).returncode
     os.execv(command[0], command)

@@ -47,7 +47,11 @@ def _no_thread_left(qapp):
 
 
 def _threads():
-    return [item for item in gc.get_objects() if isinstance(item, QThread) and _runs(item)]
+    kinds, new = set(), [QThread]
+    while new:
+        kinds.update(new)
+        new = [sub for kind in new for sub in kind.__subclasses__()]
+    return [item for item in gc.get_objects() if type(item) in kinds and _runs(item)]
 
 
 def _runs(thread):

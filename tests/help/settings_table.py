@@ -21,7 +21,9 @@ def settings_table() -> str:
         assert isinstance(model, type)
         assert issubclass(model, BaseModel)
         for name, field in model.model_fields.items():
-            rows.append(f"| `{section}.{name}` | {_default(field.get_default(call_default_factory=True))} | {field.description} |")
+            rows.append(
+                f"| `{section}.{name}` | {_default(field.get_default(call_default_factory=True))} | {field.description} |"
+            )
     return "\n".join(rows) + "\n"
 
 

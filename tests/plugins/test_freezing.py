@@ -32,7 +32,7 @@ def stages_of(*params):
 def test_listing_is_quick_and_without_torch(list_plugin):
     listing = list_plugin("tlstudio_freezing")
     assert listing["names"] == ["head-only", "last-stages", "full"]
-    assert listing["seconds"] < 0.05
+    assert listing["seconds"] < 0.1  # half of it where the machine is not busy
 
 
 @pytest.mark.parametrize(

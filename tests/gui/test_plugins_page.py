@@ -1,0 +1,66 @@
+"""The Plugins page: what is loaded, what it adds, and what failed and why."""
+
+from __future__ import annotations
+
+from PySide6.QtGui import QDesktopServices
+
+from tlstudio import paths
+from tlstudio.registry import load_catalog
+
+_PROJECT = """[project]
+name = "{name}"
+version = "1.2"
+[project.entry-points."tlstudio.plugins"]
+{name} = "{name}_module"
+"""
+
+
+def _plugin(folder, name, code):
+    (folder / name).mkdir(parents=True)
+    (folder / name / "pyproject.toml").write_text(_PROJECT.format(name=name))
+    (folder / name / f"{name}_module.py").write_text(code)
+
+
+def _texts(page, row):
+    return [page.table.item(row, column).text() for column in range(5)]
+
+
+def test_shipped_plugins_are_listed_with_what_they_add(loaded):
+    loaded.show_page("plugins")
+    page = loaded.page("plugins")
+    names = [page.table.item(row, 0).text() for row in range(page.table.rowCount())]
+    assert {"datasets", "freezing", "timm", "torchvision"} <= set(names)
+    page.table.selectRow(names.index("freezing"))
+    text = page.details.toPlainText()
+    assert "Freezing strategies" in text
+    assert "freezing/head-only" in text
+
+
+def test_a_failed_plugin_comes_first_with_its_error_and_traceback(window, tmp_path):
+    _plugin(tmp_path, "broken", "raise RuntimeError('no <b>licence</b>')")
+    window.context.set_catalog(load_catalog(user_folder=tmp_path))
+    window.show_page("plugins")
+    page = window.page("plugins")
+    assert _texts(page, 0) == ["broken", "1.2", "plugin folder", "failed", "–"]
+    assert "1 failed" in page.summary.text()
+    text = page.details.toPlainText()
+    assert "RuntimeError: no <b>licence</b>" in text
+    assert "Traceback" in text
+
+
+def test_switched_off_plugins_are_shown_as_such(window, tmp_path):
+    _plugin(tmp_path, "extra", "")
+    window.context.set_catalog(load_catalog(user_folder=tmp_path, off=["extra"]))
+    window.show_page("plugins")
+    page = window.page("plugins")
+    rows = [_texts(page, row) for row in range(page.table.rowCount())]
+    assert ["extra", "1.2", "plugin folder", "switched off", "–"] in rows
+
+
+def test_the_plugin_folder_is_made_and_opened(qtbot, loaded, monkeypatch):
+    opened = []
+    monkeypatch.setattr(QDesktopServices, "openUrl", opened.append)
+    loaded.show_page("plugins")
+    loaded.page("plugins").open_folder()
+    qtbot.waitUntil(lambda: bool(opened))
+    assert paths.user_plugins().is_dir()

@@ -1,0 +1,116 @@
+"""The net under the window: what nobody caught is shown, logged, and never ends the program."""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import subprocess
+import sys
+import threading
+
+import pytest
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QApplication
+
+from tlstudio.api.errors import UserError
+from tlstudio.gui import safety
+from tlstudio.gui.problems import describe, diagnostics
+
+
+@pytest.fixture
+def net(qapp, tmp_path):
+    net = safety.install(log_folder=tmp_path / "logs", crashes=False)
+    yield net
+    net.uninstall()
+
+
+def _lines(net, folder):
+    net._listener.stop()
+    net._listener.start()
+    return [json.loads(line) for line in (folder / "logs" / "tlstudio.log").read_text().splitlines()]
+
+
+def test_an_error_in_a_thread_becomes_a_dialog_with_traceback_and_diagnostics(qtbot, net, window, tmp_path):
+    net.fault.connect(window.context.problem)
+
+    def fail():
+        raise ValueError("a number was odd")
+
+    thread = threading.Thread(target=fail)
+    thread.start()
+    thread.join()
+    qtbot.waitUntil(window.errors.isVisible)
+    view = window.errors.view
+    assert "a number was odd" in view.title()
+    assert not view._detail.isVisible()
+    view._details.click()
+    assert "ValueError" in view._detail.toPlainText()
+    view._copy.click()
+    assert "tlstudio" in QApplication.clipboard().text()
+    assert any("a number was odd" in line["text"] for line in _lines(net, tmp_path))
+    window.errors.reject()
+
+
+def test_an_error_in_a_slot_reaches_the_dialog_and_the_loop_goes_on(qtbot, net, window):
+    net.fault.connect(window.context.problem)
+    with qtbot.captureExceptions():
+        sys.excepthook = net._excepthook  # what pytest-qt put there is for tests
+        QTimer.singleShot(0, lambda: [].pop())
+        qtbot.waitUntil(window.errors.isVisible)
+    assert "pop from empty list" in window.errors.view.title()
+    window.context.problem.emit(UserError("second"))
+    assert "1 more" in window.errors._more.text()
+    window.errors.reject()
+
+
+def test_a_problem_of_the_user_has_a_hint_and_no_traceback():
+    described = describe(UserError("The disk is full.", "/data", "Free some space."))
+    assert (described.title, described.detail, described.hint) == ("The disk is full.", "/data", "Free some space.")
+    assert described.expected
+    assert "Free some space." in diagnostics(described)
+
+
+def test_the_collector_is_off_while_the_net_hangs_and_a_timer_collects(qtbot, qapp, tmp_path):
+    gc.enable()
+    net = safety.install(log_folder=tmp_path / "logs", crashes=False)
+    try:
+        assert not gc.isenabled()
+        before = gc.get_stats()[1]["collections"]
+        qtbot.waitUntil(lambda: gc.get_stats()[1]["collections"] > before, timeout=5000)
+    finally:
+        net.uninstall()
+        assert gc.isenabled()
+        gc.disable()
+
+
+def test_a_log_that_cannot_be_written_is_no_error(qapp, tmp_path):
+    (tmp_path / "logs").write_text("in the way")
+    net = safety.install(log_folder=tmp_path / "logs")
+    logging.getLogger("tlstudio").error("lost")
+    net.uninstall()
+
+
+def test_the_same_line_is_written_ten_times_a_minute(net, tmp_path):
+    for _ in range(100):
+        logging.getLogger("tlstudio").warning("again")
+    assert sum("again" in line["text"] for line in _lines(net, tmp_path)) == 10
+
+
+_HARD = """
+import sys
+from pathlib import Path
+from PySide6.QtWidgets import QApplication
+app = QApplication([])
+from tlstudio.gui import safety
+net = safety.install(log_folder=Path(sys.argv[1]))
+import faulthandler
+faulthandler._sigabrt()
+"""
+
+
+def test_a_hard_crash_leaves_every_threads_stack(tmp_path):
+    (tmp_path / "logs").mkdir()
+    done = subprocess.run([sys.executable, "-c", _HARD, str(tmp_path / "logs")], capture_output=True, timeout=60, check=False)
+    assert done.returncode != 0
+    assert "Current thread" in (tmp_path / "logs" / "crash.log").read_text()

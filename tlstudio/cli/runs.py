@@ -1,0 +1,102 @@
+"""``tlstudio runs``: list, show and delete what was trained."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tlstudio.cli import output
+from tlstudio.cli.session import session_of
+
+if TYPE_CHECKING:
+    from tlstudio.runs.store import RunInfo
+
+app = typer.Typer(help="List, show and delete runs.", no_args_is_help=True, rich_markup_mode=None)
+
+Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, its unique beginning, or its folder.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+
+
+@app.command("list")
+def list_(context: typer.Context, as_json: AsJson = False) -> None:
+    """List all runs of the workspace, the newest first."""
+    from tlstudio.runs.store import list_runs
+
+    workspace = session_of(context).workspace
+    infos = list_runs(workspace)
+    if as_json:
+        output.print_json([_as_json(info) for info in infos])
+    elif not infos:
+        output.print_line(f"No runs yet in {workspace}. Train a model: {output.program()} train DATA")
+    else:
+        rows = [
+            [info.id, time.strftime("%Y-%m-%d %H:%M", time.localtime(info.created)), info.status, info.name,
+             str(info.epochs_done), output.percent(_accuracy(info)), output.duration(info.seconds)]
+            for info in infos
+        ]  # fmt: skip
+        output.print_table(["id", "started", "status", "what", "epochs", "accuracy", "time"], rows, right=(4, 5, 6))
+
+
+@app.command()
+def show(context: typer.Context, run: Run, as_json: AsJson = False) -> None:
+    """Show one run: how it ended, its figures epoch by epoch, its settings."""
+    from tlstudio.api.events import EpochDone
+    from tlstudio.runs.replay import read_events
+
+    info = session_of(context).run(run)
+    epochs = [event for event in read_events(info.folder) if isinstance(event, EpochDone)]
+    if as_json:
+        history = [{"epoch": e.epoch, "train": e.train, "val": e.val, "seconds": e.seconds, "best": e.best} for e in epochs]
+        output.print_json({**_as_json(info), "history": history})
+        return
+    output.print_line(f"{info.name} ({info.id}), {info.status}")
+    if info.error:
+        output.print_line(f"It failed: {info.error}")
+    output.print_line(f"Folder: {info.folder}")
+    output.print_line("Model: " + (str(info.model_file) if info.model_file.is_file() else "none") + "\n")
+    if epochs:
+        output.print_table(["epoch", "train loss", "train accuracy", "val loss", "val accuracy", "time", ""],
+                           [_epoch_row(event) for event in epochs], right=range(6))  # fmt: skip
+        output.print_line("")
+    for section, values in info.config.items():
+        for key, value in values.items() if isinstance(values, dict) else ():
+            output.print_line(f"{section}.{key} = {value}")
+
+
+@app.command()
+def delete(
+    context: typer.Context, runs: Annotated[list[str], typer.Argument(metavar="RUN...")], as_json: AsJson = False
+) -> None:
+    """Move runs to the workspace's trash folder, from where you can take them back."""
+    from tlstudio.runs.store import delete_run
+
+    session = session_of(context)
+    infos = [session.run(text) for text in runs]
+    moved = [{"id": info.id, "trash": str(delete_run(session.workspace, info))} for info in infos]
+    if as_json:
+        output.print_json(moved)
+    else:
+        for item in moved:
+            output.print_line(f"Moved {item['id']} to {item['trash']}")
+
+
+def _as_json(info: RunInfo) -> dict[str, Any]:
+    return {
+        "id": info.id, "name": info.name, "folder": str(info.folder), "created": info.created, "status": info.status,
+        "backbone": info.backbone, "dataset": info.dataset, "metrics": info.metrics, "epochs_done": info.epochs_done,
+        "best_epoch": info.best_epoch, "seconds": info.seconds, "error": info.error,
+        "model": str(info.model_file) if info.model_file.is_file() else "", "config": info.config,
+    }  # fmt: skip
+
+
+def _accuracy(info: RunInfo) -> float | None:
+    return next((info.metrics[key] for key in ("val_accuracy", "train_accuracy") if key in info.metrics), None)
+
+
+def _epoch_row(event: Any) -> list[str]:
+    cells = [str(event.epoch + 1)]
+    for metrics in (event.train, event.val):
+        cells += [f"{metrics['loss']:.4f}" if "loss" in metrics else "–", output.percent(metrics.get("accuracy"))]
+    return [*cells, output.duration(event.seconds), "best" if event.best else ""]

@@ -1,0 +1,233 @@
+"""``tlstudio train`` and ``tlstudio demo``: from images, or a configuration, to a model."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tlstudio.cli import output, window
+from tlstudio.cli.session import Session, session_of
+
+if TYPE_CHECKING:
+    from tlstudio.api.config import TrainConfig
+    from tlstudio.api.errors import Problem, UserError
+    from tlstudio.api.events import Event
+    from tlstudio.engine.control import Control
+    from tlstudio.registry import Catalog
+
+_SAMPLE = "datasets/digits"
+_SETTINGS_HELP = "Settings by their dotted name, such as run.epochs=5 or model.backbone=torchvision/resnet18."
+
+Settings = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help=_SETTINGS_HELP, show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("train")(train)
+    app.command("demo")(demo)
+
+
+def train(
+    context: typer.Context,
+    source: Annotated[
+        str, typer.Argument(metavar="DATA|CONFIG.json", help="Images: a folder, an archive, a CSV; or a configuration.")
+    ],
+    settings: Settings = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train a model.
+
+    Without settings the defaults give a good model. Ctrl+C stops after the current step and keeps the model; once more
+    quits at once. With --json every event is a JSON object on a line, the last one RunFinished or RunFailed.
+    """
+    session = session_of(context)
+    with _errors_as_events(as_json):
+        catalog = session.catalog()
+        config = configure(source, settings or [], catalog, session.workspace)
+    raise typer.Exit(run(config, catalog, session, as_json=as_json))
+
+
+def demo(
+    context: typer.Context,
+    settings: Settings = None,
+    headless: Annotated[bool, typer.Option("--headless", help="Train in the terminal, without the window.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what it does on the sample images: in the window, or in the terminal where there is no screen."""
+    session = session_of(context)
+    if not (headless or as_json or settings) and _somebody_can_see():
+        raise typer.Exit(window.open_window(session, demo=True))
+    with _errors_as_events(as_json):
+        catalog = session.catalog()
+        config = configure(f"data.dataset={_SAMPLE}", settings or [], catalog, session.workspace)
+    if not as_json:
+        typer.echo("Training on the sample images: 1,797 handwritten digits, 10 classes.")
+    raise typer.Exit(run(config, catalog, session, as_json=as_json))
+
+
+def configure(source: str, settings: Sequence[str], catalog: Catalog, workspace: Path) -> TrainConfig:
+    """The configuration that a command line means, checked as far as it can be without torch.
+
+    Args:
+        source: a ``config.json``, a path to images, the name of a data set that needs no path, or a first setting.
+
+    Raises:
+        ConfigError: with every problem at once, each at its field.
+        UserError: there is no such file, or it cannot be used.
+    """
+    from tlstudio.api.config import with_overrides
+    from tlstudio.api.errors import ConfigError
+
+    config, first = _starting_point(source, catalog)
+    problems: list[Problem] = []
+    for setting in [*first, *settings]:
+        try:
+            config = with_overrides(config, [setting])
+        except ConfigError as error:
+            problems += [problem for problem in error.problems if problem not in problems]
+    problems += [
+        problem for problem in _name_problems(config, catalog, workspace, alone=not problems) if problem not in problems
+    ]
+    if problems:
+        raise ConfigError(tuple(problems))
+    return config
+
+
+def _name_problems(config: TrainConfig, catalog: Catalog, workspace: Path, *, alone: bool) -> tuple[Problem, ...]:
+    """What is wrong with the names and options in a configuration; where images or weights are the only trouble, that error.
+
+    Args:
+        alone: whether nothing else was found wrong before.
+    """
+    from tlstudio.api.config import DataConfig
+    from tlstudio.api.errors import ConfigError, DataError, Problem, UserError
+
+    try:
+        catalog.resolve(config, workspace=workspace)
+    except ConfigError as error:
+        return error.problems
+    except UserError as error:
+        field = "data.path" if isinstance(error, DataError) else "model.weights"
+        others: tuple[Problem, ...] = ()
+        if field == "data.path":  # it hides what is wrong beside it: look again with images that are there
+            sample = config.model_copy(update={"data": DataConfig(dataset=_SAMPLE)})
+            with contextlib.suppress(DataError):
+                others = _name_problems(sample, catalog, workspace, alone=False)
+        if alone and not others:
+            raise
+        return (Problem(field=field, message=error.title), *others)
+    return ()
+
+
+def _starting_point(source: str, catalog: Catalog) -> tuple[TrainConfig, list[str]]:
+    from tlstudio.api.config import DataConfig, TrainConfig, read_config
+    from tlstudio.api.errors import UserError
+
+    path = Path(source).expanduser()
+    if path.suffix.lower() == ".json" and not path.is_dir():
+        try:
+            return read_config(path), []
+        except OSError as error:
+            raise UserError(f"The configuration {path} cannot be read.", detail=error.strerror or str(error)) from None
+    if not path.exists():
+        if source in catalog.datasets:
+            return TrainConfig(data=DataConfig(dataset=source)), []
+        if "=" in source and os.sep not in source.partition("=")[0]:
+            return TrainConfig(), [source]
+    return TrainConfig(data=DataConfig(path=os.path.abspath(path))), []
+
+
+def run(config: TrainConfig, catalog: Catalog, session: Session, *, as_json: bool) -> int:
+    """Train to the end and show it; returns the exit status of the command."""
+    from tlstudio.api.events import RunFailed, RunFinished
+    from tlstudio.cli import progress
+    from tlstudio.engine.control import Control
+
+    control = Control()
+    with _signals(control) as caught:
+        if not as_json:
+            output.print_line("Loading …")
+        display = progress.choose(as_json=as_json)
+        try:
+            last, heard = progress.follow(_events(config, catalog, session, control), display)
+        finally:
+            display.close()
+    if isinstance(last, RunFailed):
+        progress.failure(last)
+        return last.exit_code
+    if isinstance(last, RunFinished) and not as_json and heard:
+        output.print_line(progress.summary(last))
+        _next_steps(last.model, last.run)
+    return 128 + caught[0] if caught else 0
+
+
+def _events(config: TrainConfig, catalog: Catalog, session: Session, control: Control) -> Iterator[Event]:
+    from tlstudio.engine.run import start_run
+
+    return start_run(config, catalog=catalog, workspace=session.workspace, control=control)
+
+
+def _next_steps(model: str, run_id: str) -> None:
+    if model:
+        output.print_line(f"The model lies in {Path(model).parent}")
+        output.print_line("What next:")
+        for what in (f"evaluate {run_id}", f"predict {run_id} IMAGES...", f"export {run_id} model.pth"):
+            output.print_line(f"  {output.program()} {what}")
+
+
+@contextlib.contextmanager
+def _signals(control: Control) -> Iterator[list[int]]:
+    """While it lasts, the first Ctrl+C or termination stops the run and keeps the model; the second quits at once."""
+    caught: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield caught
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if caught:
+            os._exit(128 + number)
+        caught.append(number)
+        control.stop()
+        os.write(2, b"\nStopping after this step; the model is kept. Once more quits at once.\n")
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _errors_as_events(as_json: bool) -> Iterator[None]:
+    """With ``--json``, an error before the run is an event too, so that a script reads one kind of line."""
+    from tlstudio.api.errors import UserError
+
+    try:
+        yield
+    except UserError as error:
+        if not as_json:
+            raise
+        output.print_line(_as_event(error))
+        raise typer.Exit(int(error.exit_code)) from None
+
+
+def _as_event(error: UserError) -> str:
+    from tlstudio.api.events import RunFailed
+
+    event = RunFailed(error=error.title, detail=error.detail, hint=error.hint, exit_code=int(error.exit_code))
+    return event.model_dump_json()
+
+
+def _somebody_can_see() -> bool:
+    """Whether a window would be on a screen, and not drawn into memory only."""
+    return window.has_screen() and os.environ.get("QT_QPA_PLATFORM", "").partition(":")[0] not in {"offscreen", "minimal"}

@@ -1,0 +1,82 @@
+"""Opens the window and runs it until it is closed. The only place where a `QApplication` is made."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tlstudio.gui.main_window import MainWindow
+
+_GOODBYE_SECONDS = 5.0
+
+
+def run_window(
+    open_path: Path | None = None,
+    demo: bool = False,
+    workspace: Path | None = None,
+    plugins_off: Iterable[str] = (),
+    all_plugins_off: bool = False,
+) -> int:
+    """Show the window until the user closes it.
+
+    Args:
+        open_path: a folder, an archive or a CSV file to open.
+        demo: open the sample and show the Train page, ready to train.
+        workspace: where runs are kept; by default the user's.
+        plugins_off: names of plugins not to load.
+        all_plugins_off: load only what ships.
+
+    Returns:
+        The exit status; 0 when all went well.
+    """
+    gc.disable()  # the net below collects in this thread alone; and importing is a tenth faster without
+    if sys.platform == "win32":
+        importlib.import_module("torch")  # on Windows its libraries must be loaded before Qt's
+    from PySide6.QtWidgets import QApplication
+
+    from tlstudio import __version__, paths
+    from tlstudio.gui import safety, theme
+    from tlstudio.gui.context import AppContext
+    from tlstudio.gui.main_window import MainWindow
+    from tlstudio.gui.memory import Memory
+    from tlstudio.gui.startup import Startup
+    from tlstudio.gui.widgets.background import finish_all
+
+    app = QApplication.instance() or QApplication(sys.argv[:1])
+    assert isinstance(app, QApplication)
+    app.setApplicationName("tlstudio")
+    app.setApplicationDisplayName("Transfer Learning Studio")
+    app.setApplicationVersion(__version__)
+    net = safety.install()
+    memory = Memory()
+    theme.apply(memory.theme, memory.points)
+    app.setWindowIcon(theme.icon("stack", theme.colors().accent, size=64))
+    context = AppContext(workspace or paths.workspace())
+    window = MainWindow(context, memory)
+    net.fault.connect(context.problem)
+    startup = Startup(window, open_path=open_path, demo=demo, plugins_off=plugins_off, all_plugins_off=all_plugins_off)
+    startup.warm.connect(net.settled)
+    _close_on_signals(window)
+    window.show()
+    status = app.exec()
+    window.hide()
+    finished = finish_all(_GOODBYE_SECONDS)
+    net.uninstall()
+    if not finished:  # a folder on a drive that does not answer, or an import: nothing is lost by not waiting for it
+        os._exit(status)
+    return status
+
+
+def _close_on_signals(window: MainWindow) -> None:
+    """End as after a click on the cross, but without asking: a run is stopped and kept. The timers let Python see signals."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None:
+            signal.signal(number, lambda _number, _frame: window.closer.close_quietly())

@@ -1,0 +1,115 @@
+"""Closing while a run is going: ask, let the run end by itself, then close. No thread is ever left behind."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, QTimer, Slot
+from PySide6.QtWidgets import QMessageBox
+
+if TYPE_CHECKING:
+    from tlstudio.gui.main_window import MainWindow
+
+_PATIENCE_MS = 30_000
+_RETRY = 75  # the exit status for "try again": what the run saved is intact
+
+
+class Closer(QObject):
+    """Decides whether the window may go, and closes it again once the run is over."""
+
+    def __init__(self, window: MainWindow) -> None:
+        super().__init__(window)
+        self._window = window
+        self._closing = False
+        self._quietly = False
+        self.question: QMessageBox | None = None
+        self._patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
+        self._patience.timeout.connect(self._ask_to_leave)
+        self._poll = QTimer(self, interval=100)
+        self._poll.timeout.connect(self._try_again)
+        window.context.run_active_changed.connect(self._run_changed)
+
+    def may_close(self) -> bool:
+        """Whether nothing runs; else ask, or wait on where the answer was given."""
+        page = self._window.train_page
+        if page is None or not page.is_running():
+            self._poll.stop()
+            self._patience.stop()
+            return True
+        if self._quietly:
+            self.stop_and_close(keep=True)
+        elif not self._closing and self.question is None:
+            self._ask()
+        return False
+
+    def close_quietly(self) -> None:
+        """Close without asking; a run is stopped and kept. For signals and the end of the session."""
+        self._quietly = True
+        self._window.close()
+
+    def stop_and_close(self, *, keep: bool) -> None:
+        """End the run and close when it has ended."""
+        if not self._closing:
+            self._closing = True
+            page = self._window.train_page
+            if page is not None:
+                page.stop(keep=keep)
+            self._window.context.message.emit(self.tr("Closing when the run has been saved …"))
+            self._patience.start()
+            self._poll.start()
+
+    def _ask(self) -> None:
+        box = self.question = QMessageBox(self._window)
+        box.setIcon(QMessageBox.Icon.Question)
+        box.setWindowTitle(self.tr("Training is going on"))
+        box.setText(self.tr("A model is being trained."))
+        box.setInformativeText(self.tr("“Stop and keep” saves the best model so far, then closes the window."))
+        stop = box.addButton(self.tr("Stop and keep"), QMessageBox.ButtonRole.AcceptRole)
+        cancel = box.addButton(self.tr("Cancel the run"), QMessageBox.ButtonRole.DestructiveRole)
+        stay = box.addButton(self.tr("Keep open"), QMessageBox.ButtonRole.RejectRole)
+        box.setDefaultButton(stop)
+        box.setEscapeButton(stay)
+
+        def answered() -> None:
+            chosen = box.clickedButton()
+            self.question = None
+            box.deleteLater()
+            if chosen in (stop, cancel):
+                self.stop_and_close(keep=chosen is stop)
+
+        box.finished.connect(lambda _result: answered())
+        box.open()
+
+    @Slot(object)
+    def _run_changed(self, active: bool) -> None:
+        if self._closing and not active:
+            QTimer.singleShot(0, self, self._try_again)
+
+    @Slot()
+    def _try_again(self) -> None:
+        page = self._window.train_page
+        if self._closing and (page is None or not page.is_running()):
+            self._poll.stop()
+            self._window.close()
+
+    @Slot()
+    def _ask_to_leave(self) -> None:
+        box = QMessageBox(self._window)
+        box.setIcon(QMessageBox.Icon.Warning)
+        box.setWindowTitle(self.tr("Still waiting"))
+        box.setText(self.tr("The run has not ended yet: it finishes a step or saves its model."))
+        box.setInformativeText(self.tr("You can wait. If you quit now, the last saved checkpoint is what is kept."))
+        box.addButton(self.tr("Wait"), QMessageBox.ButtonRole.RejectRole)
+        leave = box.addButton(self.tr("Quit now"), QMessageBox.ButtonRole.DestructiveRole)
+
+        def answered() -> None:
+            if box.clickedButton() is leave:
+                logging.shutdown()
+                os._exit(_RETRY)  # a thread that hangs cannot be waited for
+            box.deleteLater()
+            self._patience.start()
+
+        box.finished.connect(lambda _result: answered())
+        box.open()

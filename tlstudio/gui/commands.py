@@ -1,0 +1,124 @@
+"""All actions of the window as records: what menus, keys and the command palette offer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QCoreApplication
+
+from tlstudio.gui import theme
+from tlstudio.gui.actions import Action
+
+if TYPE_CHECKING:
+    from tlstudio.gui.main_window import MainWindow
+
+_PAGES = ("data", "train", "runs", "evaluate", "predict", "plugins", "settings")
+
+
+def commands(window: MainWindow) -> list[Action]:
+    """The records, in the order of the menus."""
+    return [*_file(window), *_view(window), *_run(window), *_help(window)]
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("Commands", text)
+
+
+def _file(window: MainWindow) -> list[Action]:
+    return [
+        Action(
+            id="file.open", title=_tr("&Open folder…"), keys=("Ctrl+O",), icon="folder-open",
+            tip=_tr("Open a folder with one subfolder of images for each class"),
+            run=lambda: (window.show_page("data"), window.data_page.ask_folder()),
+        ),
+        Action(
+            id="file.open-file", title=_tr("Open &CSV or archive…"), keys=("Ctrl+Shift+O",), icon="table",
+            tip=_tr("Open a table of image paths and labels, or a zip or tar archive"),
+            run=lambda: (window.show_page("data"), window.data_page.ask_file()),
+        ),
+        Action(
+            id="file.sample", title=_tr("Open the &sample"), icon="sparkle", tip=_tr("Small images of digits, ready to train"),
+            run=lambda: (window.show_page("data"), window.data_page.open_sample()),
+        ),
+        Action(
+            id="file.check", title=_tr("Chec&k images"), icon="check-circle", separated=True,
+            tip=_tr("Decode every image once and list those that cannot be read"),
+            enabled=lambda: window.context.data is not None,
+            run=lambda: (window.show_page("data"), window.data_page.check_images()),
+        ),
+        Action(id="file.quit", title=_tr("&Quit"), keys=("Ctrl+Q",), icon="sign-out", separated=True, run=window.close),
+    ]  # fmt: skip
+
+
+def _view(window: MainWindow) -> list[Action]:
+    titles = {
+        "data": (_tr("&Data"), "squares-four"), "train": (_tr("&Train"), "graduation-cap"),
+        "runs": (_tr("&Runs"), "list-bullets"), "evaluate": (_tr("&Evaluate"), "chart-bar"),
+        "predict": (_tr("&Predict"), "crosshair"), "plugins": (_tr("P&lugins"), "puzzle-piece"),
+        "settings": (_tr("&Settings"), "gear"),
+    }  # fmt: skip
+    pages = [
+        Action(
+            id=f"view.{name}",
+            title=titles[name][0],
+            icon=titles[name][1],
+            keys=(f"Ctrl+{i}", "Ctrl+,") if name == "settings" else (f"Ctrl+{i}",),
+            run=lambda name=name: window.show_page(name),
+        )
+        for i, name in enumerate(_PAGES, 1)
+    ]
+    return [
+        *pages,
+        Action(
+            id="view.palette", title=_tr("Command p&alette…"), keys=("Ctrl+Shift+P",), icon="magnifying-glass", separated=True,
+            tip=_tr("Find any action by a few letters"), run=window.show_palette,
+        ),
+        Action(
+            id="view.theme", title=_tr("S&witch between light and dark"), icon="moon",
+            run=lambda: _switch_theme(window),
+        ),
+        Action(
+            id="view.full", title=_tr("&Full screen"), keys=("F11",), icon="corners-out",
+            run=lambda: window.showNormal() if window.isFullScreen() else window.showFullScreen(),
+        ),
+    ]  # fmt: skip
+
+
+def _run(window: MainWindow) -> list[Action]:
+    return [
+        Action(
+            id="run.start", title=_tr("&Start training"), keys=("F5",), icon="play",
+            tip=_tr("Train with the settings of the Train page"),
+            enabled=lambda: window.context.data is not None and not window.context.run_active,
+            run=window.start_training,
+        ),
+        Action(
+            id="run.stop", title=_tr("S&top and keep"), keys=("Shift+F5",), icon="stop",
+            tip=_tr("End the run after this step and keep the best model so far"),
+            enabled=lambda: window.context.run_active, run=window.stop_training,
+        ),
+    ]  # fmt: skip
+
+
+def _help(window: MainWindow) -> list[Action]:
+    return [
+        Action(id="help.help", title=_tr("&Help"), keys=("F1",), icon="question", run=window.show_help),
+        Action(id="help.keys", title=_tr("&Keys"), icon="keyboard", run=lambda: window.show_help("keys")),
+        Action(id="help.logs", title=_tr("Open &log folder"), icon="file-text", run=_open_logs),
+        Action(id="help.about", title=_tr("&About"), icon="info", separated=True, run=window.about),
+    ]
+
+
+def _switch_theme(window: MainWindow) -> None:
+    choice = "light" if theme.colors().dark else "dark"
+    window.memory.theme = choice
+    theme.apply(choice, window.memory.points)
+
+
+def _open_logs() -> None:
+    from PySide6.QtCore import QUrl
+    from PySide6.QtGui import QDesktopServices
+
+    from tlstudio import paths
+
+    QDesktopServices.openUrl(QUrl.fromLocalFile(str(paths.logs())))

@@ -1,0 +1,285 @@
+"""The train page: the form at the left; stage strip, curves and monitor at the right. It starts, steers and watches one run."""
+
+from __future__ import annotations
+
+import re
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QMessageBox, QStackedWidget, QVBoxLayout, QWidget
+
+from tlstudio.api.config import DataConfig, TrainConfig
+from tlstudio.api.errors import ConfigError, Problem
+from tlstudio.api.events import EpochStarted, Event, Prepared, RunFailed, RunStarted
+from tlstudio.engine.control import Control
+from tlstudio.gui import theme
+from tlstudio.gui.context import AppContext, OpenedData
+from tlstudio.gui.pages.train_form import TrainForm
+from tlstudio.gui.pages.train_monitor import RunMonitor
+from tlstudio.gui.pages.train_network import NetworkView
+from tlstudio.gui.thread import Runner, TrainThread, train
+from tlstudio.gui.widgets.empty_state import EmptyState
+from tlstudio.gui.widgets.plots import RunCurves
+from tlstudio.registry import Catalog
+
+SAMPLE = DataConfig(dataset="datasets/digits")
+_FIELD_LINE = re.compile(r"^([a-z_]+(?:\.[a-z_]+)+): (.+)$")
+
+
+class TrainPage(QWidget):
+    """Settings, one run at a time, and what it tells.
+
+    Args:
+        context: what the pages share.
+        runner: what trains; by default the engine.
+    """
+
+    run_ended = Signal(object)
+    """RunFinished | RunFailed | None: the thread of a run is gone; another may start, the window may close."""
+
+    def __init__(self, context: AppContext, parent: QWidget | None = None, *, runner: Runner = train) -> None:
+        super().__init__(parent)
+        self._context = context
+        self._runner = runner
+        self._thread: TrainThread | None = None
+        self._control: Control | None = None
+        self._run = ""
+        self._ended: set[str] = set()
+        self.form = TrainForm()
+        self.network = NetworkView()
+        self.curves = RunCurves()
+        self.monitor = RunMonitor()
+        self.empty = self._make_empty()
+        self._build()
+        self._connect()
+        if context.catalog is not None:
+            self._catalog_arrived(context.catalog)
+        if context.data is not None:
+            self._data_arrived(context.data)
+
+    # What others may ask
+
+    @Slot()
+    def start(self) -> bool:
+        """Train with the settings of the form; returns whether a run began. Problems are shown at their fields."""
+        catalog = self._context.catalog
+        if self._thread is not None or catalog is None:
+            return False
+        try:
+            config = self.form.config()
+        except ConfigError as error:
+            self.monitor.show_problem(self.tr("{title} See the marked fields.").format(title=error.title))
+            return False
+        if config.data.path is None and config.data.dataset is None:
+            self.monitor.show_problem(self.tr("Open a folder of images first."))
+            return False
+        self._stack.setCurrentWidget(self._work)
+        self.curves.clear()
+        self.monitor.begin(patience=config.run.patience)
+        self.form.set_locked(True)
+        self._run = ""
+        self._control = Control()
+        self._thread = TrainThread(self._runner, config, catalog, self._context.workspace, self._control, self)
+        self._thread.event.connect(self._on_event)
+        self._thread.finished.connect(self._on_finished)
+        self._context.set_run_active(True)
+        self._thread.start()
+        return True
+
+    def stop(self, keep: bool = True) -> None:
+        """End after the current step; keep the best model so far, or nothing."""
+        if self._control is None:
+            return
+        if keep:
+            self._control.stop()
+        else:
+            self._control.cancel()
+        self.monitor.set_state("stopping")
+
+    @Slot()
+    def pause(self) -> None:
+        """Hold after the current step."""
+        if self._control is not None and self.monitor.state == "running":
+            self._control.pause()
+            self.monitor.set_state("paused")
+
+    @Slot()
+    def resume(self) -> None:
+        """Go on."""
+        if self._control is not None and self.monitor.state == "paused":
+            self._control.resume()
+            self.monitor.set_state("running")
+
+    def is_running(self) -> bool:
+        """Whether the thread of a run exists; while it does, the window must not go."""
+        return self._thread is not None
+
+    def set_data(self, data: DataConfig, summary: str = "") -> None:
+        """Train on these images from now on."""
+        self.form.set_data(data, summary)
+        self._show_work()
+
+    @Slot(object)
+    def set_config(self, config: TrainConfig) -> None:
+        """Put these settings into the form, such as those of an earlier run; not while a run is going."""
+        if self._thread is None:
+            self.form.set_config(config)
+            self._show_work()
+
+    def shut_down(self) -> None:
+        """Cancel and wait for the thread; for the very end of the program."""
+        if self._thread is not None and self._control is not None:
+            self._control.cancel()
+            self._thread.wait()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Only now look at the network: that imports torch, which the start of the window must not wait for."""
+        super().showEvent(event)
+        self._look_at_network()
+
+    # The run
+
+    @Slot(object)
+    def _on_event(self, event: Event) -> None:
+        if not self._is_current(event):
+            return
+        if isinstance(event, RunStarted):
+            self._run = event.run
+            self._context.runs_changed.emit()
+        self.curves.feed(event)
+        self.monitor.feed(event)
+        if isinstance(event, Prepared | EpochStarted):
+            self.network.show_states(event.stages, running=True)
+        elif isinstance(event, RunFailed):
+            self.form.show_problems(_field_problems(event))
+        self._context.run_event.emit(event)
+
+    def _is_current(self, event: Event) -> bool:
+        """Whether an event belongs to the run that is going; a late one of another run does not."""
+        if event.run in self._ended and event.run:
+            return False
+        if self._run:
+            return event.run in (self._run, "") and not (event.run == "" and not isinstance(event, RunFailed))
+        return self._thread is not None and isinstance(event, RunStarted | RunFailed)
+
+    @Slot()
+    def _on_finished(self) -> None:
+        thread, self._thread = self._thread, None
+        self._control = None
+        if thread is None:
+            return
+        thread.wait()
+        thread.deleteLater()
+        if self._run:
+            self._ended.add(self._run)
+        end = self.monitor.progress.end
+        self.monitor.set_state("idle")
+        self.form.set_locked(False)
+        self.network.set_running(False)
+        self._context.set_run_active(False)
+        self._context.runs_changed.emit()
+        self.run_ended.emit(end)
+
+    @Slot()
+    def _ask_cancel(self) -> None:
+        """Cancel at once while nothing is learnt yet; afterwards ask, since the model would be gone."""
+        if self.monitor.progress.epochs_done:
+            answer = QMessageBox.question(
+                self,
+                self.tr("Cancel the run?"),
+                self.tr("The model trained so far is not kept. “Stop and keep” ends the run and keeps the best model."),
+                QMessageBox.StandardButton.Yes | QMessageBox.StandardButton.No,
+                QMessageBox.StandardButton.No,
+            )
+            if answer != QMessageBox.StandardButton.Yes:
+                return
+        self.stop(keep=False)
+
+    # Settings, data and network
+
+    @Slot(object)
+    def _catalog_arrived(self, catalog: Catalog) -> None:
+        self.form.set_catalog(catalog)
+        self._look_at_network()
+
+    @Slot(object)
+    def _data_arrived(self, opened: OpenedData) -> None:
+        images = opened.images
+        summary = self.tr("{classes} classes, {n} images").format(classes=len(images.classes), n=f"{len(images):,}")
+        self.network.set_images(images)
+        self.set_data(opened.config, summary)
+
+    @Slot()
+    def _look_at_network(self) -> None:
+        if self.isVisible() and self._thread is None:
+            self.network.follow(self.form)
+
+    def _show_work(self) -> None:
+        has_data = self.form.value("data.path") is not None or self.form.value("data.dataset") is not None
+        self._stack.setCurrentWidget(self._work if has_data or self._thread else self.empty)
+
+    def _go_to_run(self, page: str) -> None:
+        self._context.page_requested.emit(page)
+        self._context.run_requested.emit(self.monitor.progress.run)
+
+    def _try_sample(self) -> None:
+        self._context.page_requested.emit("data")
+        self._context.data_requested.emit(SAMPLE)
+
+    def _connect(self) -> None:
+        context = self._context
+        context.catalog_changed.connect(self._catalog_arrived)
+        context.data_changed.connect(self._data_arrived)
+        context.config_requested.connect(self.set_config)
+        self.form.changed.connect(self._look_at_network)
+        self.form.changed.connect(self._show_work)
+        self.form.data_wanted.connect(lambda: context.page_requested.emit("data"))
+        self.curves.problem.connect(context.problem)
+        monitor = self.monitor
+        monitor.start_wanted.connect(self.start)
+        monitor.pause_wanted.connect(lambda on: self.pause() if on else self.resume())
+        monitor.stop_wanted.connect(lambda: self.stop(keep=True))
+        monitor.cancel_wanted.connect(self._ask_cancel)
+        monitor.result.predict_wanted.connect(lambda: self._go_to_run("predict"))
+        monitor.result.show_wanted.connect(lambda: self._go_to_run("runs"))
+        monitor.failure.details_wanted.connect(context.problem)
+
+    def _make_empty(self) -> EmptyState:
+        empty = EmptyState(
+            "graduation-cap",
+            self.tr("Nothing to train on yet"),
+            self.tr("Open images sorted into classes; then one click on Start trains a model on them."),
+        )
+        empty.add_button(self.tr("Open a folder of images"), lambda: self._context.page_requested.emit("data"), "folder-open")
+        empty.add_button(
+            self.tr("Try the sample"), self._try_sample, "sparkle", self.tr("Small images of digits, ready to train")
+        )
+        return empty
+
+    def _build(self) -> None:
+        self._work = QWidget()
+        column = QVBoxLayout(self._work)
+        column.setContentsMargins(2 * theme.GRID, theme.GRID, 2 * theme.GRID, theme.GRID)
+        column.setSpacing(theme.GRID + theme.HALF)
+        column.addWidget(self.network)
+        column.addWidget(self.curves, 1)
+        column.addWidget(self.monitor)
+        self._stack = QStackedWidget()
+        self._stack.addWidget(self.empty)
+        self._stack.addWidget(self._work)
+        line = QFrame()
+        line.setFixedWidth(1)
+        line.setProperty("line", True)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.form, 0)
+        layout.addWidget(line)
+        layout.addWidget(self._stack, 1)
+        layout.setAlignment(self.form, Qt.AlignmentFlag(0))
+
+
+def _field_problems(event: RunFailed) -> list[Problem]:
+    """The problems of a configuration that the engine found, from the lines of its message."""
+    lines = (_FIELD_LINE.match(line) for line in event.detail.splitlines())
+    return [Problem(field=found[1], message=found[2]) for found in lines if found]

@@ -1,0 +1,361 @@
+"""The form of the train page: `TrainConfig` as rows, with lists of what the plugins offer. Decides nothing about training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtWidgets import (
+    QFileDialog,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from tlstudio.api.backbone import BackboneSpec
+from tlstudio.api.config import DataConfig, TrainConfig, field_names, parse_config
+from tlstudio.api.errors import ConfigError, Problem
+from tlstudio.api.freezing import FreezingSpec
+from tlstudio.gui import theme
+from tlstudio.gui.widgets.editors import Choice, ChoiceBox, NumberBox
+from tlstudio.gui.widgets.form import Form, OptionsEditor, Section
+from tlstudio.gui.widgets.stage_strip import count_text
+from tlstudio.registry import Catalog
+
+WIDTH = 376
+UNITS = {
+    "data.image_size": "px",
+    "optim.warmup_steps": "steps",
+    "run.patience": "epochs",
+    "run.batch_size": "images",
+    "augment.views": "views",
+}
+_ESSENTIALS = (
+    "data.path", "model.backbone", "model.weights", "freezing.strategy", "freezing.options", "run.epochs", "run.batch_size",
+    "optim.learning_rate", "augment.preset",
+)  # fmt: skip
+_FILE = object()  # the entry of the weights list that opens a file dialog
+
+
+class TrainForm(QWidget):
+    """All settings of a run; the essentials first, the rest under *More*."""
+
+    changed = Signal()
+    """A setting is another now."""
+    data_wanted = Signal()
+    """The user wants to choose other images."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._catalog: Catalog | None = None
+        self._editors = {
+            "data.path": DataRow(),
+            "data.dataset": ChoiceBox(),
+            "data.options": OptionsEditor(),
+            "model.backbone": ChoiceBox(),
+            "model.weights": WeightsBox(),
+            "freezing.strategy": ChoiceBox(),
+            "freezing.options": OptionsEditor(hidden=()),
+        }
+        self.form = Form(
+            TrainConfig,
+            sections=self._sections(),
+            editors=self._editors,
+            wide=("data.options", "freezing.options"),
+            units=UNITS,
+        )
+        self._more = QPushButton(self.tr("More"))
+        self._more.setCheckable(True)
+        theme.set_role(self._more, "flat")
+        theme.set_icon(self._more, "caret-right", "muted")
+        self._more.setToolTip(self.tr("Show the settings that rarely need a change"))
+        self._more.toggled.connect(self._toggle_more)
+        self._build()
+        self._editors["data.path"].wanted.connect(self.data_wanted)
+        self.form.changed.connect(self._form_changed)
+        self._quiet = False
+        self._follow()
+
+    def set_catalog(self, catalog: Catalog) -> None:
+        """Offer what these plugins bring."""
+        self._catalog = catalog
+        self._editors["model.backbone"].set_choices([_backbone_choice(k, s) for k, s in _by_title(catalog.backbones)])
+        self._editors["freezing.strategy"].set_choices(
+            [Choice(value=k, title=s.title, about=_about(s.about, s.source)) for k, s in catalog.strategies.items()]
+        )
+        automatic = Choice(value=None, title=self.tr("recognise it"), about=self.tr("The plugin that knows the path best."))
+        kinds = [Choice(value=k, title=s.title, about=s.about) for k, s in catalog.datasets.items()]
+        self._editors["data.dataset"].set_choices([automatic, *kinds])
+        self._follow()
+
+    def config(self) -> TrainConfig:
+        """The settings as a configuration.
+
+        Raises:
+            ConfigError: with everything that is wrong, each already marked at its field.
+        """
+        problems = [*self.form.check()]
+        for name in ("freezing.options", "data.options"):
+            problems += self._editors[name].check(name)
+        if problems:
+            self._open_more_for(problems)
+            raise ConfigError(tuple(problems))
+        return parse_config(self.form.values())
+
+    def set_config(self, config: TrainConfig) -> None:
+        """Show another configuration."""
+        values = config.model_dump(mode="python")
+        self._quiet = True
+        self.form.set_values(values)
+        self._quiet = False
+        self._follow()  # the options' fields exist only once the strategy and the kind of data are known
+        self._editors["freezing.options"].set_value(config.freezing.options)
+        self._editors["data.options"].set_value(config.data.options)
+        self.changed.emit()
+
+    def set_data(self, data: DataConfig, summary: str = "") -> None:
+        """Train on these images; settings that the data do not decide stay."""
+        self._quiet = True
+        self._editors["data.path"].set_summary(summary)
+        for name in ("path", "dataset", "options"):
+            row = self.form.rows[f"data.{name}"]
+            row.default = getattr(data, name)  # what was opened is where a reset leads back to
+            row.editor.set_value(row.default)
+        self._quiet = False
+        self._follow()
+        self._editors["data.options"].set_value(data.options)
+        self.changed.emit()
+
+    def show_problems(self, problems: Iterable[Problem]) -> None:
+        """Mark fields that turned out wrong later."""
+        found = list(problems)
+        self.form.show_problems(found)
+        self._open_more_for(found)
+
+    def set_locked(self, locked: bool) -> None:
+        """Settings cannot be changed while they are in use."""
+        self.form.setEnabled(not locked)
+
+    def backbone(self) -> BackboneSpec | None:
+        """The chosen backbone, where a plugin offers it."""
+        return self._catalog.backbones.get(self._editors["model.backbone"].value()) if self._catalog else None
+
+    def strategy(self) -> FreezingSpec | None:
+        """The chosen strategy, where a plugin offers it."""
+        return self._catalog.strategies.get(self._editors["freezing.strategy"].value()) if self._catalog else None
+
+    def value(self, name: str) -> Any:
+        """What is entered in one field."""
+        return self.form.rows[name].editor.value()
+
+    def sizeHint(self) -> QSize:
+        """A column of fixed width."""
+        return QSize(WIDTH, 480)
+
+    @Slot()
+    def _form_changed(self) -> None:
+        if not self._quiet:
+            self._follow()
+            self.changed.emit()
+
+    def _follow(self) -> None:
+        """Let fields that depend on others follow them."""
+        if self._quiet:
+            return
+        self._quiet = True
+        backbone, strategy = self.backbone(), self.strategy()
+        self._editors["model.weights"].set_backbone(backbone)
+        self._editors["freezing.options"].set_model(strategy.options if strategy else None)
+        kind = self._catalog.datasets.get(self._editors["data.dataset"].value()) if self._catalog else None
+        self._editors["data.options"].set_model(kind.options if kind else None)
+        self._automatic("data.image_size", _preprocessing_size(backbone, self.value("model.weights")))
+        plain = self.value("optim.optimizer") != "sgd"
+        self._automatic("optim.learning_rate", strategy.learning_rate if strategy and plain else None)
+        count = self.form.changed_count(more=True)
+        self._more.setText(self.tr("More ({n} changed)").format(n=count) if count else self.tr("More"))
+        self._quiet = False
+
+    def _automatic(self, name: str, value: float | None) -> None:
+        editor = self.form.rows[name].editor
+        if isinstance(editor, NumberBox):
+            editor.set_automatic(value)
+
+    def _open_more_for(self, problems: Iterable[Problem]) -> None:
+        if any(not problem.field.startswith(_ESSENTIALS) for problem in problems):
+            self._more.setChecked(True)
+
+    @Slot(bool)
+    def _toggle_more(self, open_: bool) -> None:
+        self.form.set_more(open_)
+        theme.set_icon(self._more, "caret-down" if open_ else "caret-right", "muted")
+
+    def _sections(self) -> tuple[Section, ...]:
+        def rest(*groups: str) -> tuple[str, ...]:
+            return tuple(name for name in field_names(TrainConfig) if name.startswith(groups) and name not in _ESSENTIALS)
+
+        return (
+            Section(fields=_ESSENTIALS),
+            Section(title=self.tr("Images"), fields=rest("data.", "augment."), more=True),
+            Section(title=self.tr("Optimiser"), fields=rest("optim."), more=True),
+            Section(title=self.tr("Run"), fields=rest("model.", "freezing.", "run."), more=True),
+        )
+
+    def _build(self) -> None:
+        inner = QWidget()
+        column = QVBoxLayout(inner)
+        column.setContentsMargins(2 * theme.GRID, theme.GRID, theme.GRID, 2 * theme.GRID)
+        column.setSpacing(theme.GRID)
+        # *More* stands between the essentials and what it unfolds
+        layout = self.form.layout()
+        assert isinstance(layout, QVBoxLayout)
+        layout.insertWidget(1, self._more, 0, Qt.AlignmentFlag.AlignLeft)
+        column.addWidget(self.form)
+        column.addStretch(1)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        scroll.setWidget(inner)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(scroll)
+        self.setFixedWidth(WIDTH)
+
+
+class DataRow(QWidget):
+    """Which images; they are chosen on the data page, so this row only tells and leads there."""
+
+    changed = Signal()
+    wanted = Signal()
+    resettable = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._path: str | None = None
+        self._label = QLabel()
+        self._label.setTextFormat(Qt.TextFormat.PlainText)
+        self._label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self._button = QPushButton(self.tr("Open…"))
+        self._button.setToolTip(self.tr("Choose other images on the data page"))
+        self._button.clicked.connect(lambda: self.wanted.emit())
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(theme.GRID)
+        layout.addWidget(self._label, 1)
+        layout.addWidget(self._button)
+        self.setFocusProxy(self._button)
+        self._summary = ""
+        self._show()
+
+    def value(self) -> str | None:
+        """The path, as it is opened."""
+        return self._path
+
+    def set_value(self, value: Any) -> None:
+        """Another path."""
+        self._path = None if value is None else str(value)
+        self._show()
+        self.changed.emit()
+
+    def set_summary(self, text: str) -> None:
+        """What is in there, such as "2 classes, 398 images"."""
+        self._summary = text
+        self._show()
+
+    def set_invalid(self, invalid: bool) -> None:
+        """The reason below says it."""
+
+    def _show(self) -> None:
+        name = Path(self._path).name if self._path else ""
+        self._label.setText(name or self._summary or self.tr("none yet"))
+        self._label.setToolTip("\n".join(part for part in (self._path or "", self._summary) if part))
+
+
+class WeightsBox(ChoiceBox):
+    """The weights to start from: the best at hand, a published set, a file, or none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._backbone: BackboneSpec | None = None
+        self._before: Any = "auto"
+        self.activated.connect(self._activated)
+        self.set_backbone(None)
+
+    def set_backbone(self, backbone: BackboneSpec | None) -> None:
+        """Offer the sets of another backbone."""
+        if backbone is self._backbone and self.choices:
+            return
+        before, self._backbone = self._backbone, backbone
+        known = {spec.name: spec.locate() is not None for spec in backbone.weights} if backbone else {}
+        best = next((spec.title for spec in backbone.weights if known[spec.name]), self.tr("none")) if backbone else ""
+        choices = [
+            Choice(
+                value="auto",
+                title=self.tr("Best at hand: {weights}").format(weights=best) if best else self.tr("Best at hand"),
+                about=self.tr("The first published set that is on this machine; random values where there is none."),
+            )
+        ]
+        for spec in backbone.weights if backbone else ():
+            about = self.tr("{title}. From {source}").format(title=spec.title, source=spec.source)
+            missing = "" if known[spec.name] else self.tr(" (not on this machine)")
+            choices.append(Choice(value=spec.name, title=spec.title + missing, about=about, enabled=known[spec.name]))
+        choices += [
+            Choice(
+                value="none", title=self.tr("None: random values"), about=self.tr("Learn everything anew; needs many images.")
+            ),
+            Choice(value=_FILE, title=self.tr("A file…"), about=self.tr("A .pth or .safetensors file of this network.")),
+        ]
+        kept = self.value()
+        self.set_choices(choices)
+        published = {spec.name for spec in before.weights} if before else set()
+        if kept in published and kept not in {choice.value for choice in choices}:
+            self.set_value("auto")  # a set of the other backbone's: it would not fit
+
+    @Slot(int)
+    def _activated(self, _index: int) -> None:
+        if self.value() is not _FILE:
+            self._before = self.value()
+            return
+        self._select(self._before)
+        path, _ = QFileDialog.getOpenFileName(
+            self, self.tr("Weights"), "", self.tr("Weights (*.pth *.pt *.bin *.safetensors);;All files (*)")
+        )
+        if path:
+            self._before = path
+            self.set_value(path)
+
+
+def _backbone_choice(name: str, spec: BackboneSpec) -> Choice:
+    text = f"{spec.title} · {count_text(spec.params)}"
+    return Choice(value=name, title=text, about=_about(spec.about, name))
+
+
+def _by_title(backbones: Any) -> list[tuple[str, BackboneSpec]]:
+    """Those whose weights are on this machine first, then by family, small before large."""
+
+    def key(item: tuple[str, BackboneSpec]) -> tuple[bool, str, int]:
+        spec = item[1]
+        return (not any(weights.locate() is not None for weights in spec.weights), spec.family, spec.params)
+
+    return sorted(backbones.items(), key=key)
+
+
+def _about(text: str, source: str) -> str:
+    return f"{text}\n{source}" if source else text
+
+
+def _preprocessing_size(backbone: BackboneSpec | None, weights: Any) -> int | None:
+    if backbone is None:
+        return None
+    chosen = next((spec for spec in backbone.weights if spec.name == weights), None)
+    if chosen is None and backbone.weights:
+        chosen = backbone.weights[0]
+    return (chosen.preprocessing if chosen else backbone.preprocessing).image_size

@@ -1,0 +1,204 @@
+"""The net under the window: hooks that only relay what went wrong, the log, and garbage collection in the GUI thread alone.
+
+An exception in a slot may reach the hook in any thread, so a hook writes the log line and emits a signal; nothing else.
+Python's cyclic collector destroys Qt objects in whatever thread trips it, so it is off and a timer here does its work.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import gc
+import json
+import logging
+import logging.handlers
+import queue
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from PySide6.QtCore import QMessageLogContext, QObject, QTimer, QtMsgType, Signal, Slot, qInstallMessageHandler
+
+from tlstudio import paths
+from tlstudio.api.errors import UserError
+
+logger = logging.getLogger("tlstudio")
+
+_COLLECT_MS = 1000
+_FULL_EVERY = 30  # young objects each second; all of them only this often, since that takes longer
+_STALL_SECONDS = 10.0
+_SAME_LINE_PER_MINUTE = 10
+_LEVELS = {
+    QtMsgType.QtDebugMsg: logging.DEBUG,
+    QtMsgType.QtInfoMsg: logging.INFO,
+    QtMsgType.QtWarningMsg: logging.WARNING,
+    QtMsgType.QtCriticalMsg: logging.ERROR,
+    QtMsgType.QtFatalMsg: logging.CRITICAL,
+}
+
+
+class Safety(QObject):
+    """What `install` put in place; `uninstall` takes it away again."""
+
+    fault = Signal(object)
+    """BaseException: something that nobody caught, from any thread; shown by a receiver in the GUI thread."""
+
+    def __init__(self, log_folder: Path) -> None:
+        super().__init__()
+        self._ticks = 0
+        self._frozen = False
+        self._crash_file: IO[str] | None = None
+        self._listener, self._handler = _start_log(log_folder)
+        self._had_gc = gc.isenabled()
+        self._hooks = (sys.excepthook, threading.excepthook, sys.unraisablehook)
+        sys.excepthook = self._excepthook
+        threading.excepthook = self._thread_hook
+        sys.unraisablehook = self._unraisable_hook
+        qInstallMessageHandler(_qt_message)
+        gc.disable()
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self._tick)
+        self._timer.start(_COLLECT_MS)
+
+    def watch_crashes(self, log_folder: Path) -> None:
+        """Have hard crashes and stalls of the event loop leave every thread's stack in ``crash.log``."""
+        with contextlib.suppress(OSError, ValueError):
+            self._crash_file = (log_folder / "crash.log").open("a", encoding="utf-8")
+            faulthandler.enable(self._crash_file)
+
+    def settled(self) -> None:
+        """What was imported so far stays for good: leave it out of later collections, which keeps them short."""
+        gc.collect()
+        gc.freeze()
+        self._frozen = True
+
+    def uninstall(self) -> None:
+        """Put back the hooks and the collector, and close the log."""
+        self._timer.stop()
+        sys.excepthook, threading.excepthook, sys.unraisablehook = self._hooks
+        qInstallMessageHandler(None)
+        if self._frozen:
+            gc.unfreeze()
+        if self._had_gc:
+            gc.enable()
+        if self._crash_file is not None:
+            faulthandler.cancel_dump_traceback_later()
+            faulthandler.disable()
+            self._crash_file.close()
+            self._crash_file = None
+        logger.removeHandler(self._handler)
+        if self._listener is not None:
+            with contextlib.suppress(Exception):
+                self._listener.stop()
+                for handler in self._listener.handlers:
+                    handler.close()
+
+    @Slot()
+    def _tick(self) -> None:
+        self._ticks += 1
+        gc.collect(2 if self._ticks % _FULL_EVERY == 0 else 1)
+        if self._crash_file is not None:
+            faulthandler.dump_traceback_later(_STALL_SECONDS, file=self._crash_file)
+
+    def _excepthook(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            sys.__excepthook__(kind, error, trace)
+            return
+        self._relay(error.with_traceback(trace), "uncaught")
+
+    def _thread_hook(self, args: threading.ExceptHookArgs) -> None:
+        if args.exc_value is not None and not isinstance(args.exc_value, SystemExit):
+            self._relay(args.exc_value, f"uncaught in thread {args.thread.name if args.thread else '?'}")
+
+    def _unraisable_hook(self, args: sys.UnraisableHookArgs) -> None:
+        error = args.exc_value
+        text = "".join(traceback.format_exception(error)) if error is not None else ""
+        logger.error("%s %r\n%s", args.err_msg or "ignored exception in", args.object, text)
+
+    def _relay(self, error: BaseException, where: str) -> None:
+        with contextlib.suppress(Exception):
+            level = logging.WARNING if isinstance(error, UserError) else logging.ERROR
+            logger.log(level, "%s: %s", where, "".join(traceback.format_exception(error)))
+        with contextlib.suppress(RuntimeError):  # the window is gone already
+            self.fault.emit(error)
+
+
+def install(*, log_folder: Path | None = None, crashes: bool = True) -> Safety:
+    """Put the net in place; keep the result as long as the application lives.
+
+    Args:
+        log_folder: by default the user's log folder.
+        crashes: also leave stacks of hard crashes and stalls there.
+    """
+    folder = log_folder or paths.logs()
+    safety = Safety(folder)
+    if crashes:
+        safety.watch_crashes(folder)
+    return safety
+
+
+def _qt_message(kind: QtMsgType, context: QMessageLogContext, message: str | None) -> None:
+    """Qt's own messages go to the log; they are for developers, not for a dialog."""
+    with contextlib.suppress(Exception):
+        logger.log(_LEVELS.get(kind, logging.WARNING), "Qt %s: %s", context.category or "", message)
+
+
+def _start_log(folder: Path) -> tuple[logging.handlers.QueueListener | None, logging.Handler]:
+    """A queue in front of the rotating file, so that no thread waits for the disk; without a writable folder, no file."""
+    records: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
+    listener: logging.handlers.QueueListener | None = None
+    handler: logging.Handler = logging.NullHandler()
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        target = _QuietFile(folder / "tlstudio.log", maxBytes=5 * 2**20, backupCount=4, encoding="utf-8", errors="replace")
+        target.setFormatter(_JsonLines())
+        listener = logging.handlers.QueueListener(records, target)
+        listener.start()
+        handler = logging.handlers.QueueHandler(records)
+        handler.addFilter(_Repeats())
+    logger.addHandler(handler)
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.INFO)
+    return listener, handler
+
+
+class _QuietFile(logging.handlers.RotatingFileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:
+        """A log that cannot be written is no reason to disturb anybody."""
+
+
+class _JsonLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": round(record.created, 3),
+            "level": record.levelname,
+            "thread": record.threadName,
+            "from": record.name,
+            "text": record.getMessage(),
+        }
+        return json.dumps(line, ensure_ascii=True)
+
+
+class _Repeats(logging.Filter):
+    """Lets the same line through ten times a minute; what comes on top is counted and told with the next one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: dict[str, tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        key = f"{record.levelno}{record.msg}{record.args}"[:500]
+        now = time.monotonic()
+        since, count = self._seen.get(key, (now, 0))
+        if now - since > 60.0:
+            if count > _SAME_LINE_PER_MINUTE:
+                record.msg = f"{record.msg} [and {count - _SAME_LINE_PER_MINUTE} times before]"
+            since, count = now, 0
+        if len(self._seen) > 1000:
+            self._seen.clear()
+        self._seen[key] = (since, count + 1)
+        return count < _SAME_LINE_PER_MINUTE

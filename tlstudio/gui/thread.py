@@ -1,0 +1,87 @@
+"""The thread a run trains in: it pulls events from a generator and emits them. It shows nothing and owns no widget.
+
+torch is imported in here, never in the window's own thread. Receivers run in the main thread because the worker has no slots.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from PySide6.QtCore import QObject, QThread, Signal
+
+from tlstudio.api.config import TrainConfig
+from tlstudio.api.events import Event, RunFailed, RunFinished
+from tlstudio.engine.control import Control
+from tlstudio.registry import Catalog
+
+Runner = Callable[[TrainConfig, Catalog, Path, Control], Iterator[Event]]
+"""What trains: ``runner(config, catalog, workspace, control)`` yields the events of a run."""
+
+_STACK_BYTES = 16 * 2**20  # macOS gives a thread 512 KB, too little for numpy's and torch's deep calls
+_NICENESS = 5
+
+
+def train(config: TrainConfig, catalog: Catalog, workspace: Path, control: Control) -> Iterator[Event]:
+    """The engine's own run. Imports torch: for use inside the thread only."""
+    from tlstudio.engine.run import start_run
+
+    return start_run(config, catalog, workspace, control)
+
+
+class TrainThread(QThread):
+    """Runs one training. ``finished`` means only that the thread ended; the last event says how the run ended.
+
+    Args:
+        runner: what trains, called inside the thread.
+        config: the settings of the run.
+        catalog: where names are looked up.
+        workspace: where the run's folder is made.
+        control: how the run is paused and stopped; the caller keeps it.
+    """
+
+    event = Signal(object)
+    """Event of the run, in order; the last one is `RunFinished` or `RunFailed`."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        config: TrainConfig,
+        catalog: Catalog,
+        workspace: Path,
+        control: Control,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.setObjectName("training")
+        self.setStackSize(_STACK_BYTES)
+        self._runner = runner
+        self._arguments = (config, catalog, workspace, control)
+
+    def run(self) -> None:
+        """Pull and emit until the generator ends; whatever it raises becomes a last event."""
+        _be_nice()
+        run_id, ended = "", False
+        try:
+            for event in self._runner(*self._arguments):
+                run_id = event.run or run_id
+                ended = isinstance(event, RunFinished | RunFailed)
+                self.event.emit(event)
+            if not ended:
+                self.event.emit(RunFailed(run=run_id, error="The run ended without saying how."))
+        except BaseException as error:  # noqa: BLE001 - left alone it would be lost and the window would wait for ever
+            name = type(error).__name__
+            self.event.emit(
+                RunFailed(run=run_id, error=f"{name}: {error}" if str(error) else name, detail=traceback.format_exc())
+            )
+
+
+def _be_nice() -> None:
+    """Let the window go first where both want the processor (on Linux niceness belongs to the thread)."""
+    if hasattr(os, "setpriority") and os.uname().sysname == "Linux":
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

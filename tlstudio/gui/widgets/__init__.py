@@ -1,0 +1,1 @@
+"""Widgets that more than one page may use; none knows the rest of the program."""

@@ -1,0 +1,307 @@
+"""A grid of equal cells over any number of rows: where a cell lies is arithmetic, so a million rows cost nothing.
+
+Cells are painted by a function; the view does geometry, scrolling, selection and keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from PySide6.QtCore import (
+    QAbstractListModel,
+    QItemSelection,
+    QItemSelectionModel,
+    QModelIndex,
+    QPersistentModelIndex,
+    QPoint,
+    QRect,
+    QSize,
+    Qt,
+    Signal,
+)
+from PySide6.QtGui import QKeyEvent, QPainter, QPaintEvent, QRegion, QResizeEvent, QWheelEvent
+from PySide6.QtWidgets import QAbstractItemView, QWidget
+
+from tlstudio.gui import theme
+
+Index = QModelIndex | QPersistentModelIndex
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell to paint: ``row`` is the model's value (an index into the table behind), ``rect`` where it lies."""
+
+    row: int
+    rect: QRect
+    selected: bool
+    current: bool
+    hovered: bool
+
+
+PaintCell = Callable[[QPainter, Cell], None]
+
+
+class RowsModel(QAbstractListModel):
+    """A list of row numbers of some table, in the order shown; names come from a function."""
+
+    def __init__(self, describe: Callable[[int], str], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._describe = describe
+        self._rows: Sequence[int] = ()
+
+    def set_rows(self, rows: Sequence[int]) -> None:
+        """Show these rows."""
+        self.beginResetModel()
+        self._rows = rows
+        self.endResetModel()
+
+    def row_at(self, position: int) -> int:
+        """The row number at a place of the list."""
+        return int(self._rows[position])
+
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008 - Qt's default
+        """Number of cells."""
+        return 0 if parent.isValid() else len(self._rows)
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Name for display, tooltip and screen readers."""
+        if not index.isValid():
+            return None
+        if role in {Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleTextRole}:
+            return self._describe(self.row_at(index.row()))
+        return None
+
+
+class GridView(QAbstractItemView):
+    """Shows a `RowsModel` as a grid of cells, left to right, top to bottom."""
+
+    opened = Signal(object)
+    """int: position in the list; double click, Enter or Space."""
+    zoomed = Signal(object)
+    """int: +1 or -1 steps, from Ctrl and the wheel."""
+    shown = Signal()
+    """The visible part changed."""
+
+    def __init__(self, paint_cell: PaintCell, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._paint_cell = paint_cell
+        self._cell = QSize(160, 160)
+        self._stretch = False
+        self._hovered = -1
+        self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFrameShape(QAbstractItemView.Shape.NoFrame)
+        self.setMouseTracking(True)
+        self.doubleClicked.connect(lambda index: self.opened.emit(index.row()))
+        theme.changed.connect(self._repaint)
+
+    def set_cell(self, width: int, height: int, *, stretch: bool = False) -> None:
+        """Set the size of a cell in pixels. ``stretch``: widen cells so that they fill the row."""
+        anchor = self.first_visible()
+        self._cell, self._stretch = QSize(max(16, width), max(16, height)), stretch
+        self.updateGeometries()
+        if anchor is not None:
+            self.verticalScrollBar().setValue(anchor // self.columns() * self._cell.height())
+        self._repaint()
+
+    def columns(self) -> int:
+        """Cells beside each other."""
+        return max(1, self.viewport().width() // self._cell.width())
+
+    def first_visible(self) -> int | None:
+        """Position of the first cell in sight; ``None`` when empty."""
+        if not self._count():
+            return None
+        return min(self._count() - 1, self.verticalOffset() // self._cell.height() * self.columns())
+
+    def visible(self, margin: int = 0) -> range:
+        """Positions of the cells in sight, and of ``margin`` screens before and after."""
+        height, columns = self.viewport().height(), self.columns()
+        top, bottom = self.verticalOffset() - margin * height, self.verticalOffset() + (1 + margin) * height
+        first = max(0, top // self._cell.height()) * columns
+        return range(first, max(first, min(self._count(), (bottom // self._cell.height() + 1) * columns)))
+
+    def selected(self) -> list[int]:
+        """Positions of the selected cells, in order."""
+        ranges = self.selectionModel().selection() if self.selectionModel() else ()
+        return sorted(i for part in ranges for i in range(part.top(), part.bottom() + 1))
+
+    def go_to(self, position: int) -> None:
+        """Make a cell the current one and bring it into sight."""
+        if 0 <= position < self._count():
+            self.setCurrentIndex(self.model().index(position, 0))
+
+    # What QAbstractItemView asks of a view
+
+    def visualRect(self, index: Index) -> QRect:
+        """Where a cell lies in the viewport."""
+        if not index.isValid():
+            return QRect()
+        columns = self.columns()
+        line, column = divmod(index.row(), columns)
+        left, right = self._edge(column, columns), self._edge(column + 1, columns)
+        return QRect(left, line * self._cell.height() - self.verticalOffset(), right - left, self._cell.height())
+
+    def indexAt(self, point: QPoint) -> QModelIndex:
+        """The cell at a point of the viewport."""
+        columns = self.columns()
+        width = self.viewport().width() / columns if self._stretch else self._cell.width()
+        column = int(point.x() // width) if point.x() >= 0 else columns
+        position = (point.y() + self.verticalOffset()) // self._cell.height() * columns + column
+        if column >= columns or not 0 <= position < self._count():
+            return QModelIndex()
+        return self.model().index(position, 0)
+
+    def scrollTo(self, index: Index, hint: QAbstractItemView.ScrollHint = QAbstractItemView.ScrollHint.EnsureVisible) -> None:
+        """Scroll until the cell is in sight."""
+        rect, bar = self.visualRect(index), self.verticalScrollBar()
+        if hint == QAbstractItemView.ScrollHint.PositionAtCenter:
+            bar.setValue(bar.value() + rect.center().y() - self.viewport().height() // 2)
+        elif rect.top() < 0:
+            bar.setValue(bar.value() + rect.top())
+        elif rect.bottom() > self.viewport().height():
+            bar.setValue(bar.value() + min(rect.top(), rect.bottom() - self.viewport().height()))
+
+    def moveCursor(self, action: QAbstractItemView.CursorAction, _modifiers: Qt.KeyboardModifier) -> QModelIndex:
+        """Where an arrow key leads."""
+        count = self._count()
+        if not count:
+            return QModelIndex()
+        columns, kinds = self.columns(), QAbstractItemView.CursorAction
+        page = max(1, self.viewport().height() // self._cell.height()) * columns
+        here = self.currentIndex().row()
+        step = {
+            kinds.MoveLeft: -1, kinds.MovePrevious: -1, kinds.MoveRight: 1, kinds.MoveNext: 1, kinds.MoveUp: -columns,
+            kinds.MoveDown: columns, kinds.MovePageUp: -page, kinds.MovePageDown: page,
+        }.get(action, 0)  # fmt: skip
+        if here < 0 or action == kinds.MoveHome:
+            return self.model().index(0, 0)
+        if action == kinds.MoveEnd:
+            return self.model().index(count - 1, 0)
+        target = here + step
+        if not 0 <= target < count:
+            target = here if abs(step) <= columns else max(0, min(count - 1, target))
+        return self.model().index(target, 0)
+
+    def horizontalOffset(self) -> int:
+        """No scrolling sideways."""
+        return 0
+
+    def verticalOffset(self) -> int:
+        """Pixels scrolled down."""
+        return self.verticalScrollBar().value()
+
+    def isIndexHidden(self, _index: Index) -> bool:
+        """No cell is hidden."""
+        return False
+
+    def setSelection(self, rect: QRect, command: QItemSelectionModel.SelectionFlag) -> None:
+        """Select the cells that a rubber band or Shift-click spans."""
+        if not self._count():
+            return
+        rect = rect.normalized()
+        columns, height = self.columns(), self._cell.height()
+        width = self.viewport().width() / columns if self._stretch else self._cell.width()
+        lines = range(
+            max(0, (rect.top() + self.verticalOffset()) // height), (rect.bottom() + self.verticalOffset()) // height + 1
+        )
+        first, last = max(0, int(rect.left() // width)), min(columns - 1, int(rect.right() // width))
+        selection = QItemSelection()
+        for line in lines:
+            start, end = line * columns + first, min(self._count() - 1, line * columns + last)
+            if start > self._count() - 1:
+                break
+            if start <= end:
+                selection.select(self.model().index(start, 0), self.model().index(end, 0))
+        self.selectionModel().select(selection, command)
+
+    def visualRegionForSelection(self, _selection: QItemSelection) -> QRegion:
+        """What to repaint: the viewport, which costs no more than finding out."""
+        return QRegion(self.viewport().rect())
+
+    def updateGeometries(self) -> None:
+        """Fit the scroll bar to the number of lines."""
+        lines = -(-self._count() // self.columns())
+        bar, height = self.verticalScrollBar(), self.viewport().height()
+        bar.setRange(0, max(0, lines * self._cell.height() - height))
+        bar.setPageStep(height)
+        bar.setSingleStep(max(16, self._cell.height() // 4))
+        super().updateGeometries()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint the cells in sight, and no others."""
+        painter = QPainter(self.viewport())
+        now = theme.colors()
+        painter.fillRect(event.rect(), now.base)
+        model, selection, current = self.model(), self.selectionModel(), self.currentIndex().row()
+        if model is None or selection is None:
+            return
+        focused = self.hasFocus()
+        for position in self.visible():
+            index = model.index(position, 0)
+            rect = self.visualRect(index)
+            if event.rect().intersects(rect):
+                selected = selection.isSelected(index)
+                cell = Cell(model.row_at(position), rect, selected, focused and position == current, position == self._hovered)
+                self._paint_cell(painter, cell)
+        painter.end()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Enter and Space open a cell; the rest is the base class's."""
+        if event.key() in {Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space} and self.currentIndex().isValid():
+            self.opened.emit(self.currentIndex().row())
+            return
+        super().keyPressEvent(event)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Ctrl and the wheel zoom."""
+        if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+            self.zoomed.emit(1 if event.angleDelta().y() > 0 else -1)
+            event.accept()
+            return
+        super().wheelEvent(event)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """More or fewer columns."""
+        super().resizeEvent(event)
+        self.shown.emit()
+
+    def scrollContentsBy(self, _dx: int, _dy: int) -> None:
+        """Repaint at the new place."""
+        self._repaint()
+        self.shown.emit()
+
+    def reset(self) -> None:
+        """Other rows."""
+        super().reset()
+        self._hovered = -1
+        self.updateGeometries()
+        self.shown.emit()
+
+    def mouseMoveEvent(self, event: Any) -> None:
+        """Mark the cell under the pointer."""
+        super().mouseMoveEvent(event)
+        self._hover(self.indexAt(event.position().toPoint()).row())
+
+    def leaveEvent(self, event: Any) -> None:
+        """The pointer is elsewhere."""
+        super().leaveEvent(event)
+        self._hover(-1)
+
+    def _hover(self, position: int) -> None:
+        if position != self._hovered:
+            self._hovered = position
+            self._repaint()
+
+    def _edge(self, column: int, columns: int) -> int:
+        return round(column * self.viewport().width() / columns) if self._stretch else column * self._cell.width()
+
+    def _count(self) -> int:
+        return 0 if self.model() is None else self.model().rowCount()
+
+    def _repaint(self, _colors: object = None) -> None:
+        self.viewport().update()
