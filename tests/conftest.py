@@ -6,13 +6,15 @@ import os
 import sys
 from pathlib import Path
 
-import numpy as np
-import pytest
-from hypothesis import HealthCheck, settings
-from PIL import Image
-
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 ROOT = Path(__file__).resolve().parent.parent
+os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(ROOT / ".venv" / "hypothesis"))
+
+import numpy as np  # noqa: E402 - hypothesis reads its folder when it is imported
+import pytest  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
+from PIL import Image  # noqa: E402
+
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
 settings.register_profile(

@@ -203,6 +203,20 @@ def test_unreadable_images_are_listed_and_left_out(tiny_catalog, photos, tmp_pat
     assert "circles/empty.jpg" not in split["train"] + split["val"]
 
 
+@pytest.mark.skipif(os.name != "posix" or os.uname().sysname != "Linux", reason="only Linux allows such names")
+def test_names_of_any_bytes_train_and_are_shown_escaped(tiny_catalog, photos, tmp_path):
+    whole = (photos / "circles" / "000.png").read_bytes()
+    for name, data in ((b"\xff\xfe good.png", whole), (b"\xff bad.png", b"no image"), ("ünï 图.png".encode(), whole)):
+        with open(os.path.join(os.fsencode(photos / "circles"), name), "wb") as file:
+            file.write(data)
+    events = run(tiny_catalog, tmp_path, f"data.path={photos}", "run.epochs=1")
+    prepared = next(event for event in events if event.event == "Prepared")
+    assert sum(prepared.images.values()) == 50
+    assert list(prepared.excluded) == ["circles/\\xff bad.png"]
+    assert events[-1].outcome == "completed"
+    assert evaluate_run(folder_of(events), tiny_catalog, tmp_path, split="train").labels.size == prepared.images["train"]
+
+
 def test_no_readable_image_at_all(tiny_catalog, tmp_path):
     for name in ("a", "b"):
         (tmp_path / "bad" / name).mkdir(parents=True)

@@ -56,8 +56,7 @@ class Drawn(NamedTuple):
 
 
 def drawn(plot, name):
-    x, y = plot._curves[name].getOriginalDataset()
-    return Drawn(np.empty(0) if x is None else x, np.empty(0) if y is None else y)
+    return Drawn(*plot.curve(name))
 
 
 def test_steps_epochs_and_the_best_are_where_they_belong():
@@ -100,8 +99,8 @@ def test_a_hundred_thousand_steps_are_taken_quickly_and_drawn_rarely(curves, qtb
     began = time.thread_time()
     curves.data.version += 1
     curves.redraw()
-    curves.loss.view.viewport().repaint()
-    assert time.thread_time() - began < 0.2
+    curves.loss.view.repaint()
+    assert time.thread_time() - began < 0.03
 
 
 def test_nothing_is_drawn_while_nothing_changed_or_nobody_looks(curves, qtbot):
@@ -140,7 +139,7 @@ def test_the_loss_can_be_seen_on_a_logarithmic_axis_even_where_it_is_zero_or_not
         curves.feed(event)
     curves.redraw()
     curves._log.setChecked(True)
-    curves.loss.view.viewport().repaint()
+    curves.loss.view.repaint()
     curves._log.setChecked(False)
     assert np.isfinite(curves.data.steps[2]).all()
 
@@ -167,7 +166,7 @@ def test_themes_recolour_the_curves(curves):
     theme.apply("dark")
     try:
         curves.redraw()
-        assert curves.loss.view.backgroundBrush().color() == theme.DARK.base
+        assert curves.loss.to_image().pixelColor(1, 1) == theme.DARK.base
     finally:
         theme.apply("light")
 
@@ -188,9 +187,9 @@ def test_several_runs_lie_over_each_other_in_colours_of_their_own(qtbot):
     qtbot.addWidget(overlay)
     runs = [(name, name, CurveData().feed_all(events(run=name))) for name in ("a", "b", "c")]
     overlay.set_runs(runs)
-    assert set(overlay.loss._curves) == {"a", "b", "c"}
+    assert set(overlay.loss.view.curves) == {"a", "b", "c"}
     overlay.set_runs(runs[:2])
-    assert set(overlay.loss._curves) == {"a", "b"}
+    assert set(overlay.loss.view.curves) == {"a", "b"}
     overlay.show_values(2.0)
     assert "75.0 %" in overlay.accuracy.readout.text()
     colors = run_colors(["a", "b", "c"])

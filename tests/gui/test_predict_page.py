@@ -148,7 +148,7 @@ def test_evaluate_shows_accuracy_matrix_and_the_images_of_a_cell(qtbot, loaded, 
     cell = page.matrix.cell_rect(0, 1).center()
     qtbot.mouseClick(page.matrix, Qt.MouseButton.LeftButton, pos=cell)
     assert page.what.text() == "1 of blue, called green"
-    assert page._verdict(0) == "green 70 %"
+    assert page._verdict(0) == "blue → green 70 %"
     qtbot.keyClick(page.matrix, Qt.Key.Key_Left)
     assert page.rows.rowCount() == int(made.confusion[0, 0])
 

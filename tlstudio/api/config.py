@@ -66,7 +66,9 @@ class AugmentConfig(_Section):
         "Auto: none while only the head learns, else light.",
     )  # fmt: skip
     vertical_flip: bool = Field(
-        False, title="No up or down", description="Also flip upside down: right for microscopy and aerial images."
+        False,
+        title="Flip upside down",
+        description="Varied images may also be upside down: right for microscopy and aerial images.",
     )
     views: int = Field(
         4, ge=1, le=64, title="Cached views",

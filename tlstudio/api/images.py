@@ -37,6 +37,11 @@ def is_ignored_name(name: str) -> bool:
     return name.startswith(".") or name.lower() in IGNORED_NAMES
 
 
+def printable(name: str) -> str:
+    """A file name as text that can be shown and sent: bytes that are no UTF-8 appear escaped, such as ``\\xff``."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def decode(source: str | os.PathLike[str] | bytes, *, draft: int | None = None) -> Image:
     """Decode one image file to 8-bit RGB, upright.
 

@@ -47,11 +47,6 @@ def program() -> str:
     return os.environ.get("TLSTUDIO_COMMAND") or "tlstudio"
 
 
-def warn(text: str) -> None:
-    """A sentence on the standard error."""
-    typer.secho(text, err=True, fg="yellow" if _colourful() else None)
-
-
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> None:
     """Aligned columns.
 

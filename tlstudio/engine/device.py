@@ -63,18 +63,17 @@ def choose_place(run: RunConfig) -> Place:
 @contextlib.contextmanager
 def settings_for(place: Place) -> Iterator[None]:
     """Speed settings of torch for the time of a run, put back afterwards."""
-    _keep_freed_memory()
-    if place.device.type != "cuda":
-        yield
-        return
     before = (torch.backends.cudnn.benchmark, torch.get_float32_matmul_precision())
-    torch.backends.cudnn.benchmark = True
-    torch.set_float32_matmul_precision("high")
+    if place.device.type == "cuda":
+        torch.backends.cudnn.benchmark = True
+        torch.set_float32_matmul_precision("high")
+    keep_freed_memory()
     try:
         yield
     finally:
         torch.backends.cudnn.benchmark = before[0]
         torch.set_float32_matmul_precision(before[1])
+        give_memory_back()
 
 
 def _autocast(precision: str, device: torch.device) -> torch.dtype | None:
@@ -88,15 +87,33 @@ def _autocast(precision: str, device: torch.device) -> torch.dtype | None:
     return chosen
 
 
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Let glibc reuse the memory of activations instead of asking the kernel for fresh pages at every layer.
 
-    Forward passes on a CPU spend up to half of their time in page faults otherwise (tests/benchmarks/allocator.py).
+    Forward passes on a CPU spend half of their time in page faults otherwise (tests/benchmarks/allocator.py).
     """
-    if sys.platform != "linux":
-        return
-    with contextlib.suppress(OSError, AttributeError):
-        libc = ctypes.CDLL("libc.so.6")
+    libc = _glibc()
+    if libc is not None:
         libc.mallopt(_M_MMAP_MAX, 0)
         libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
         libc.mallopt(_M_TOP_PAD, 64 * 2**20)
+
+
+def give_memory_back() -> None:
+    """Undo `keep_freed_memory` when a run is over: the window lives on."""
+    libc = _glibc()
+    if libc is not None:
+        libc.mallopt(_M_MMAP_MAX, 65536)  # glibc's own defaults
+        libc.mallopt(_M_TRIM_THRESHOLD, 128 * 1024)
+        libc.mallopt(_M_TOP_PAD, 0)
+        libc.malloc_trim(0)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    if sys.platform != "linux":
+        return None
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+    except OSError:
+        return None
+    return libc if hasattr(libc, "malloc_trim") else None

@@ -14,6 +14,7 @@ from tlstudio.api.backbone import Preprocessing
 from tlstudio.api.config import AugmentConfig
 from tlstudio.api.dataset import ImageSet
 from tlstudio.api.errors import DataError, ImageError
+from tlstudio.api.images import printable
 from tlstudio.engine.augment import Preset, plain_view, random_view
 from tlstudio.engine.random import epoch_order, sample_generator
 
@@ -89,7 +90,7 @@ class ImageSource:
         """Raise `DataError` when many images that were readable at the start no longer are: the drive is gone."""
         lost = len(self.unreadable) - known
         if lost > max(_LOST_LIMIT, _LOST_SHARE * total):
-            names = [self.images.keys[row] for row in list(self.unreadable)[known : known + 10]]
+            names = [printable(self.images.keys[row]) for row in list(self.unreadable)[known : known + 10]]
             raise DataError(
                 f"{lost} images can no longer be read.",
                 detail="\n".join(names),

@@ -33,6 +33,7 @@ from tlstudio.api.events import (
     RunFinished,
     RunStarted,
 )
+from tlstudio.api.images import printable
 from tlstudio.data.advice import far_from_photographs
 from tlstudio.data.splits import assign_splits
 from tlstudio.engine import checkpoint
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 
 _CHECKPOINT_SECONDS = 60.0
 _SAMPLE = 32
+_LISTED = 1000
 _WELL_ABOVE = 0.98
 
 
@@ -155,7 +157,7 @@ def _prepare(
     yield Prepared(
         classes=images.classes,
         images={name: len(rows[split]) for split, name in enumerate(SPLIT_NAMES)},
-        excluded=dict(list(excluded.items())[:1000]),
+        excluded={printable(key): reason for key, reason in list(excluded.items())[:_LISTED]},
         stages=states(plan, stage_infos(backbone), apply_plan(backbone, plan)),
         device=place.title,
         weights=recipe.weights.title,
@@ -166,8 +168,12 @@ def _prepare(
                    "many images and epochs.")  # fmt: skip
     else:
         yield Note(text=f"Weights {recipe.weights.title}: {report.summary}.")
+        if report.missing:
+            names = ", ".join(report.missing[:3]) + (", …" if len(report.missing) > 3 else "")
+            yield Note(level="warning", text="Some layers are not in the weights and start from random values: let them learn "
+                       f"({names}).")  # fmt: skip
     if excluded:
-        first = ", ".join(f"{key} ({reason})" for key, reason in list(excluded.items())[:3])
+        first = ", ".join(f"{printable(key)} ({reason})" for key, reason in list(excluded.items())[:3])
         yield Note(level="warning", text=f"{len(excluded)} images cannot be read and are left out: {first}"
                    + (", …" if len(excluded) > 3 else ""))  # fmt: skip
     yield from _distance_advice(training, learns)

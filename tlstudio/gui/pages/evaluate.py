@@ -296,7 +296,10 @@ class EvaluatePage(QWidget):
             return ""
         name = printable(report.classes[int(report.predicted[place[0]])])
         chance = self._chances.get(row)
-        return name if chance is None else f"{name} {100 * chance:.0f} %"
+        if chance is None:
+            return name
+        true = printable(report.classes[int(report.labels[place[0]])])
+        return self.tr("{true} → {name} {chance} %").format(true=true, name=name, chance=f"{100 * chance:.0f}")
 
     def _paint_cell(self, painter: QPainter, cell: Cell) -> None:
         draw_ground(painter, cell)

@@ -43,6 +43,7 @@ class PredictPage(QWidget):
         self._model: Any = None
         self._model_run = ""
         self._work: Task | None = None
+        self._search: Task | None = None
         self._store: ThumbnailStore | None = None
         self.setAcceptDrops(True)
         self.picker = RunPicker(context)
@@ -120,9 +121,10 @@ class PredictPage(QWidget):
 
     def add_paths(self, paths: Sequence[Path]) -> None:
         """Add images, and those in folders, and predict them."""
-        self._cancel()
+        if self._search is not None:
+            self._search.cancel()
         self.status.setText(self.tr("Looking for images …"))
-        self._work = run_in_background(
+        self._search = run_in_background(
             self, lambda task: find_images(paths, lambda: task.cancelled), done=self._found, failed=self._failed
         )
 
@@ -141,6 +143,8 @@ class PredictPage(QWidget):
 
     def clear(self) -> None:
         """Take all images off the page."""
+        if self._search is not None:
+            self._search.cancel()
         self._cancel()
         self.paths, self.predictions = [], []
         self._reset_store()
@@ -185,6 +189,7 @@ class PredictPage(QWidget):
     # Work
 
     def _found(self, found: list[Path]) -> None:
+        self._search = None
         known = set(self.paths)
         self.paths += [path for path in found if path not in known]
         self.predictions += [None] * (len(self.paths) - len(self.predictions))

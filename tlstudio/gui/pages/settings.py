@@ -73,6 +73,7 @@ class SettingsPage(QWidget):
         layout.addWidget(title)
         layout.addWidget(separator())
         layout.addWidget(scroll, 1)
+        theme.changed.connect(self._follow_theme)
 
     def showEvent(self, event: QShowEvent) -> None:
         """Measure the cache whenever the page comes up."""
@@ -169,6 +170,13 @@ class SettingsPage(QWidget):
         if abs(points - theme.base_points()) > 0.05:
             self._memory.points = points
         theme.apply(choice, self._memory.points)
+
+    @Slot(object)
+    def _follow_theme(self, _colors: object) -> None:
+        """The theme was switched elsewhere: show what holds now."""
+        blocked = self.theme.blockSignals(True)
+        self.theme.setCurrentIndex(self.theme.findData(theme.choice()))
+        self.theme.blockSignals(blocked)
 
     def _reset_points(self) -> None:
         self._memory.points = 0.0

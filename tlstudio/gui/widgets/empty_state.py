@@ -59,9 +59,7 @@ class _Sentence(QLabel):
     def __init__(self, text: str) -> None:
         super().__init__(text, alignment=Qt.AlignmentFlag.AlignCenter, wordWrap=True)
         self.setProperty("role", "muted")
-        policy = QSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
-        policy.setHeightForWidth(False)  # else the layout asks for the height at its own, larger width
-        self.setSizePolicy(policy)
+        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
 
     def sizeHint(self) -> QSize:
         width = min(56 * theme.GRID, self.fontMetrics().horizontalAdvance(self.text()) + 8)
@@ -69,3 +67,6 @@ class _Sentence(QLabel):
 
     def minimumSizeHint(self) -> QSize:
         return self.sizeHint()
+
+    def hasHeightForWidth(self) -> bool:
+        return False  # the layout would ask for the height at its own, larger width

@@ -9,7 +9,8 @@ from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from tlstudio.gui import theme
 from tlstudio.gui.widgets.curve_data import CurveData
-from tlstudio.gui.widgets.curve_plot import CurvePlot, CurveStyle
+from tlstudio.gui.widgets.curve_plot import CurvePlot
+from tlstudio.gui.widgets.plot_area import CurveStyle
 
 
 class OverlayCurves(QWidget):
@@ -17,9 +18,9 @@ class OverlayCurves(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.loss = CurvePlot(self.tr("Validation loss"), "", {})
-        self.accuracy = CurvePlot(self.tr("Validation accuracy (%)"), "%", {}, legend_below=True)
-        self.accuracy.view.setXLink(self.loss.view)
+        self.loss = CurvePlot(self.tr("Validation loss"), {})
+        self.accuracy = CurvePlot(self.tr("Validation accuracy (%)"), {}, percent=True, legend_below=True)
+        self.loss.link(self.accuracy)
         self._runs: list[tuple[str, str, CurveData]] = []
         for plot in (self.loss, self.accuracy):
             plot.cursor_moved.connect(self.show_values)
@@ -33,12 +34,13 @@ class OverlayCurves(QWidget):
         """Show these: id, name and curves of each."""
         self._runs = list(runs)
         colors = run_colors([run_id for run_id, _, _ in runs])
-        styles = {run_id: CurveStyle(title=name, series=colors[run_id], symbol="o") for run_id, name, _ in runs}
+        styles = {run_id: CurveStyle(title=name, series=colors[run_id], marks=True) for run_id, name, _ in runs}
         for plot, metric, factor in ((self.loss, "loss", 1.0), (self.accuracy, "accuracy", 100.0)):
             plot.set_styles(styles)
             for run_id, _, data in runs:
                 plot.set_curve(run_id, data.epoch_positions, factor * data.metric("val", metric))
-        self.loss.set_span(max((float(data.epochs) for _, _, data in runs), default=1.0))
+        for plot in (self.loss, self.accuracy):
+            plot.set_span(max((float(data.epochs) for _, _, data in runs), default=1.0))
         self.show_values(None)
 
     def show_values(self, position: float | None) -> None:
@@ -50,7 +52,7 @@ class OverlayCurves(QWidget):
                 value = data.at(position or 0.0).get(metric)
                 if value is not None:
                     texts.append(f"{name} {100 * value:.1f} %" if metric == "val_accuracy" else f"{name} {value:.3g}")
-            plot.readout.setText(" · ".join(texts))
+            plot.set_readout(" · ".join(texts))
 
 
 def run_colors(ids: Sequence[str]) -> dict[str, int]:

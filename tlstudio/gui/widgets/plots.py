@@ -16,12 +16,12 @@ from tlstudio import safe_io
 from tlstudio.api.events import Event
 from tlstudio.gui import theme
 from tlstudio.gui.widgets.curve_data import CurveData
-from tlstudio.gui.widgets.curve_plot import CurvePlot, CurveStyle
+from tlstudio.gui.widgets.curve_plot import CurvePlot
+from tlstudio.gui.widgets.plot_area import CurveStyle
 
 _FASTEST_MS = 50
 _SLOWEST_MS = 500
 _SHARE = 5  # drawing takes at most about a fifth of the window's time
-_PICTURE = "star"
 
 
 class RunCurves(QWidget):
@@ -36,16 +36,15 @@ class RunCurves(QWidget):
         self._drawn: dict[str, tuple[int, float, int]] = {}
         self._drawn_epochs = (0, -1)
         self._span = 0.0
-        self._empty: bool | None = None
         self.redraws = 0
         """How often the plots were drawn anew."""
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._tick)
         self._interval = _FASTEST_MS
-        self.loss = CurvePlot(self.tr("Loss"), "", self._loss_styles())
-        self.accuracy = CurvePlot(self.tr("Accuracy (%)"), "%", self._accuracy_styles(), legend_below=True)
-        self.accuracy.view.setXLink(self.loss.view)
+        self.loss = CurvePlot(self.tr("Loss"), self._loss_styles())
+        self.accuracy = CurvePlot(self.tr("Accuracy (%)"), self._accuracy_styles(), percent=True, legend_below=True)
+        self.loss.link(self.accuracy)
         self._log = self.loss.add_tool("chart-line-up", self.tr("Logarithmic axis"), checkable=True)
         self._log.toggled.connect(self.loss.set_log)
         for plot, name in ((self.loss, "loss"), (self.accuracy, "accuracy")):
@@ -118,12 +117,8 @@ class RunCurves(QWidget):
         span = self._wanted_span()
         if span != self._span:
             self._span = span
-            self.loss.set_span(span)
-        empty = not len(self._data.steps[0]) and not len(self._data.epoch_positions)
-        if empty != self._empty:
-            self._empty = empty
             for plot in (self.loss, self.accuracy):
-                plot.set_empty(empty)
+                plot.set_span(span)
 
     @Slot(object)
     def show_values(self, position: float | None) -> None:
@@ -160,7 +155,7 @@ class RunCurves(QWidget):
     def _tell(self, plot: CurvePlot, position: float) -> None:
         names = ("smoothed", "val_loss") if plot is self.loss else ("train_accuracy", "val_accuracy")
         labels = (self.tr("train"), self.tr("validation"))
-        plot.readout.setText(self._join(self._data.at(position), tuple(zip(names, labels, strict=True))))
+        plot.set_readout(self._join(self._data.at(position), tuple(zip(names, labels, strict=True))))
 
     def _wanted_span(self) -> float:
         return float(self._data.epochs or (self._data.epoch_positions[-1] if len(self._data.epoch_positions) else 1.0))
@@ -194,15 +189,15 @@ class RunCurves(QWidget):
         return {
             "raw": CurveStyle(title=self.tr("each step"), color="muted", fade=0.65, counts=False),
             "smooth": CurveStyle(title=self.tr("train, smoothed"), color="text", fade=0.2),
-            "val": CurveStyle(title=self.tr("validation"), color="accent", symbol="o"),
-            "best": CurveStyle(title=self.tr("best epoch"), color="accent", symbol=_PICTURE),
+            "val": CurveStyle(title=self.tr("validation"), color="accent", marks=True),
+            "best": CurveStyle(title=self.tr("best epoch"), color="accent", star=True),
         }
 
     def _accuracy_styles(self) -> dict[str, CurveStyle]:
         return {
             "train": CurveStyle(title=self.tr("train"), color="text", fade=0.35),
-            "val": CurveStyle(title=self.tr("validation"), color="accent", symbol="o"),
-            "best": CurveStyle(title=self.tr("best epoch"), color="accent", symbol=_PICTURE),
+            "val": CurveStyle(title=self.tr("validation"), color="accent", marks=True),
+            "best": CurveStyle(title=self.tr("best epoch"), color="accent", star=True),
         }
 
     def _join(self, values: dict[str, float], parts: tuple[tuple[str, str], ...]) -> str:

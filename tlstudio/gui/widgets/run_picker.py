@@ -30,7 +30,7 @@ class RunPicker(QComboBox):
         self.ready = False
         self.setAccessibleName(self.tr("Run"))
         self.setToolTip(self.tr("The trained model to use"))
-        self.setMinimumContentsLength(40)
+        self.setMinimumContentsLength(46)
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.currentIndexChanged.connect(self._changed)
         context.runs_changed.connect(self.refresh)

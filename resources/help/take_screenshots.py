@@ -1,0 +1,116 @@
+"""Takes the screenshots of the README and the help from the running program.
+
+    python resources/help/take_screenshots.py IMAGES [--theme dark] [--size 1280x800] [--out resources/help/images]
+
+IMAGES is a folder of class folders. The program opens it, trains the head of the bundled network on it, then the last stage,
+and shows each page; a screen is needed (for instance `xvfb-run`, or QT_QPA_PLATFORM=offscreen).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from PySide6.QtCore import QObject, QTimer
+from PySide6.QtWidgets import QApplication
+
+from tlstudio.gui import app, theme
+from tlstudio.gui.main_window import MainWindow
+
+_EVERY_MS = 100
+_SETTLE_TICKS = 8
+
+Ready = Callable[[], bool]
+
+
+class Tour(QObject):
+    """Walks through the pages of the running window; each step says what to wait for."""
+
+    def __init__(self, images: Path, scheme: str, size: tuple[int, int], out: Path) -> None:
+        super().__init__()
+        self._images, self._scheme, self._size, self._out = images, scheme, size, out
+        self._steps = self._walk()
+        self._ready: Ready = lambda: True
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self._tick)
+        self._timer.start(_EVERY_MS)
+
+    def _tick(self) -> None:
+        if not self._ready():
+            return
+        try:
+            self._ready = next(self._steps)
+        except StopIteration:
+            self._timer.stop()
+            self._window().close()
+
+    def _window(self) -> MainWindow:
+        return next(widget for widget in QApplication.topLevelWidgets() if isinstance(widget, MainWindow))
+
+    def _walk(self) -> Iterator[Ready]:
+        yield lambda: any(isinstance(widget, MainWindow) for widget in QApplication.topLevelWidgets())
+        window = self._window()
+        theme.apply(self._scheme)  # type: ignore[arg-type]
+        window.resize(*self._size)
+        yield lambda: window.context.catalog is not None
+        yield from self._take("start")
+        window.open_path(self._images)
+        yield lambda: window.context.data is not None
+        yield from self._take("data", ticks=3 * _SETTLE_TICKS)
+        yield from self._train({"run": {"epochs": 12}})
+        yield from self._train({"freezing": {"strategy": "freezing/last-stages"}, "run": {"epochs": 6, "name": "last stage"}})
+        yield from self._take("train")
+        for page in ("runs", "evaluate", "predict", "plugins", "settings"):
+            window.show_page(page)
+            if page == "predict":
+                window.page("predict").add_paths(sorted(self._images.rglob("*.jpg"))[:12])
+            yield from self._take(page, ticks=(10 if page in {"evaluate", "predict"} else 1) * _SETTLE_TICKS)
+
+    def _train(self, settings: dict[str, object]) -> Iterator[Ready]:
+        from tlstudio.api import TrainConfig
+
+        window = self._window()
+        window.show_page("train")
+        page = window.page("train")
+        data = window.context.data
+        assert data is not None
+        config = TrainConfig.model_validate({**settings, "data": data.config.model_dump()})
+        page.set_config(config)
+        yield from self._wait(_SETTLE_TICKS)
+        page.start()
+        yield lambda: not page.is_running()
+
+    def _take(self, name: str, ticks: int = _SETTLE_TICKS) -> Iterator[Ready]:
+        yield from self._wait(ticks)
+        self._out.mkdir(parents=True, exist_ok=True)
+        self._window().grab().save(str(self._out / f"{name}.png"))
+
+    def _wait(self, ticks: int) -> Iterator[Ready]:
+        for _ in range(ticks):
+            yield lambda: True
+
+
+def main() -> int:
+    """Run the program and the tour through it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("images", type=Path)
+    parser.add_argument("--theme", choices=["light", "dark"], default="light")
+    parser.add_argument("--size", default="1280x800")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "images")
+    options = parser.parse_args()
+    width, height = (int(part) for part in options.size.split("x"))
+    application = QApplication([])
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["TLSTUDIO_HOME"] = home
+        tour = Tour(options.images, options.theme, (width, height), options.out)
+        status = app.run_window()
+        tour.deleteLater()
+    application.quit()
+    return status
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
