@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import threading
 
 import numpy as np
 import pytest
@@ -128,11 +130,45 @@ def test_cancel_keeps_no_model(tiny_catalog, photos, tmp_path):
     control = Control()
     events = run(
         tiny_catalog, tmp_path, f"data.path={photos}", control=control,
-        on_event=lambda event: control.cancel() if event.event == "StepDone" else None,
+        on_event=lambda event: control.cancel() if event.event == "EpochStarted" else None,
     )  # fmt: skip
     assert events[-1].outcome == "cancelled"
     assert not (folder_of(events) / "model.safetensors").exists()
     assert list_runs(tmp_path)[0].status == "cancelled"
+
+
+def test_stop_before_the_first_epoch_says_that_there_is_nothing_to_keep(tiny_catalog, photos, tmp_path):
+    control = Control()
+    events = run(
+        tiny_catalog, tmp_path, f"data.path={photos}", control=control,
+        on_event=lambda event: control.stop() if event.event == "Progress" and event.task.startswith("Running") else None,
+    )  # fmt: skip
+    assert events[-1].outcome == "cancelled"
+    assert any("no model to keep" in event.text for event in events if event.event == "Note")
+
+
+def test_steps_are_reported_at_most_twenty_times_a_second(tiny_catalog, photos, tmp_path):
+    events = run(tiny_catalog, tmp_path, f"data.path={photos}", "run.epochs=150", "run.batch_size=2")
+    times = [event.time for event in events if event.event == "StepDone"]
+    assert len(times) > 1
+    assert all(later - earlier > 0.045 for earlier, later in itertools.pairwise(times))
+
+
+def test_pause_holds_the_run_until_it_is_resumed(tiny_catalog, photos, tmp_path):
+    """Another thread presses resume; in between, not one step is taken."""
+    control = Control()
+    seen = []
+
+    def pause(event):
+        if event.event == "EpochDone" and event.epoch == 0:
+            control.pause()
+            threading.Timer(0.3, lambda: (seen.append("resumed"), control.resume())).start()
+        elif event.event == "EpochDone" and event.epoch == 1:
+            seen.append("second epoch")
+
+    events = run(tiny_catalog, tmp_path, f"data.path={photos}", "run.epochs=2", control=control, on_event=pause)
+    assert seen == ["resumed", "second epoch"]
+    assert events[-1].outcome == "completed"
 
 
 def test_cancel_while_reading_images(tiny_catalog, photos, tmp_path):

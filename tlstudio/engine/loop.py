@@ -67,6 +67,9 @@ class Training:
     best: Best = field(default_factory=Best)
     history: list[dict[str, float]] = field(default_factory=list)
     step: int = 0
+    reported: float = field(default_factory=time.monotonic)
+    """When the last step was reported, and (below) how many images have been learned from since."""
+    unreported: int = 0
     start: dict[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -107,6 +110,8 @@ def train(run: Training, *, after_epoch: Callable[[EpochDone, bool], Iterator[Ev
         plan = _plan(run, epoch)
         trainable = apply_plan(run.backbone, plan)
         yield from cut.follow(plan, epoch)
+        if run.control.checkpoint() != "go":
+            return
         infos = stage_infos(run.backbone)
         yield EpochStarted(epoch=epoch, stages=states(plan, infos, trainable), cached=cut.cache is not None)
 
@@ -194,7 +199,6 @@ def _steps(run: Training, plan: FreezePlan, cut: _Cut, epoch: int, totals: Total
     config = run.recipe.config
     steps = run.steps_per_epoch * config.run.epochs
     parts = epoch_batches(run.train_rows, batch_size=config.run.batch_size, seed=config.run.seed, epoch=epoch)
-    reported, counted = time.monotonic(), 0
     known_bad = len(run.source.unreadable)
     finite = torch.ones((), dtype=torch.bool, device=run.place.device)
     for x, target in cut.batches(parts, cut.draw(epoch)):
@@ -204,17 +208,19 @@ def _steps(run: Training, plan: FreezePlan, cut: _Cut, epoch: int, totals: Total
         set_learning_rates(run.optimizer, plan, rate)
         loss, logits = _step(run, cut, x, target)
         run.step += 1
-        counted += len(target)
+        run.unreported += len(target)
         totals.add(loss, logits, target)
         finite &= torch.isfinite(loss.detach())
-        now = time.monotonic()
-        if now - reported >= _REPORT_SECONDS or run.step % _WATCH_STEPS == 0 or run.step % run.steps_per_epoch == 0:
+        waited = time.monotonic() - run.reported
+        due = waited >= _REPORT_SECONDS
+        if due or run.step % _WATCH_STEPS == 0 or run.step % run.steps_per_epoch == 0:
             _require_finite(bool(finite), run, rate)  # waits for the device, so only now and then
+        if due:
             yield StepDone(
                 epoch=epoch, step=run.step, steps=steps, loss=float(loss.detach()), lr=rate,
-                images_per_s=counted / max(now - reported, 1e-9),
+                images_per_s=run.unreported / max(waited, 1e-9),
             )  # fmt: skip
-            reported, counted = now, 0
+            run.reported, run.unreported = time.monotonic(), 0
     run.source.check_losses(known_bad, len(run.train_rows))
 
 

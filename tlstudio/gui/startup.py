@@ -15,6 +15,8 @@ from tlstudio.gui.pages.data import SAMPLE
 from tlstudio.gui.widgets.background import run_in_background
 from tlstudio.registry import Catalog, load_catalog
 
+_DATA_FIRST_MS = 2000  # what opens slowly does not hold up torch for longer
+
 
 class Startup(QObject):
     """Runs the steps; ``warm`` fires when torch is imported (or could not be)."""
@@ -35,14 +37,15 @@ class Startup(QObject):
         self._demo = demo
         self._config = DataConfig(path=str(open_path)) if open_path is not None else SAMPLE if demo else None
         self._off, self._all_off = tuple(plugins_off), all_plugins_off
+        self._plots = False
+        self._warming = False
         QTimer.singleShot(0, self, self._load_plugins)
 
     @Slot()
     def _load_plugins(self) -> None:
         if self._config is not None:
+            self._window.context.data_changed.connect(self._go_on)
             self._window.data_page.open_config(self._config)  # shows that it opens; goes on when the plugins are there
-        if self._demo:
-            self._window.context.data_changed.connect(self._show_training)
         off, all_off = self._off, self._all_off
         run_in_background(
             self,
@@ -53,12 +56,32 @@ class Startup(QObject):
 
     def _plugins_loaded(self, catalog: Catalog) -> None:
         self._window.context.set_catalog(catalog)
-        run_in_background(self, lambda _task: _warm_up(catalog), done=self._warmed, failed=self._not_warmed)
+        # The plots' library makes no Qt object when it is imported, so another thread may do it.
+        run_in_background(self, lambda _task: importlib.import_module("pyqtgraph"), done=self._plots_ready)
+
+    def _plots_ready(self, _module: object) -> None:
+        self._plots = True
+        if self._config is None or self._window.context.data is not None:
+            self._go_on()
+        else:
+            QTimer.singleShot(_DATA_FIRST_MS, self, self._warm_up)
 
     @Slot(object)
-    def _show_training(self, _opened: object) -> None:
-        self._window.context.data_changed.disconnect(self._show_training)
-        self._window.show_page("train")
+    def _go_on(self, _opened: object = None) -> None:
+        """Data and plots are there: show what was asked for, and only then let torch take the interpreter."""
+        if not self._plots:
+            return
+        if self._demo:
+            self._demo = False
+            self._window.show_page("train")
+        QTimer.singleShot(0, self, self._warm_up)
+
+    @Slot()
+    def _warm_up(self) -> None:
+        catalog = self._window.context.catalog
+        if not self._warming and catalog is not None:
+            self._warming = True
+            run_in_background(self, lambda _task: _warm_up(catalog), done=self._warmed, failed=self._not_warmed)
 
     def _warmed(self, device: str) -> None:
         self._window.set_device(device)
