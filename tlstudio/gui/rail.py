@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QButtonGroup, QFrame, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from tlstudio.gui import theme
@@ -38,9 +39,8 @@ class Rail(QFrame):
             self._group.addButton(button)
             self._buttons[name] = button
             layout.addWidget(button)
-        self._paint_icons(theme.colors())
-        self.setFixedWidth(80)
-        theme.changed.connect(self._paint_icons)
+        self._restyle(theme.colors())
+        theme.changed.connect(self._restyle)
 
     def show_page(self, name: str) -> None:
         """Mark the page that is shown."""
@@ -50,7 +50,12 @@ class Rail(QFrame):
         """The button of a page."""
         return self._buttons[name]
 
-    def _paint_icons(self, now: theme.Colors) -> None:
+    @Slot(object)
+    def _restyle(self, now: theme.Colors) -> None:
+        caption = theme.font("caption")
+        caption.setBold(True)
+        widest = max(QFontMetrics(caption).horizontalAdvance(title) for _name, title, _icon, _tip in self._entries)
+        self.setFixedWidth(max(80, widest + 24))
         for name, _title, icon, _tip in self._entries:
             if name:
                 self._buttons[name].setIcon(theme.icon(icon, now.muted, checked=now.accent, size=theme.RAIL_ICON))

@@ -92,16 +92,21 @@ class DataPage(QWidget):
 
     def ask_folder(self) -> None:
         """Let the user choose a folder."""
-        name = QFileDialog.getExistingDirectory(self, self.tr("Open a folder of images"))
+        name = QFileDialog.getExistingDirectory(self, self.tr("Open a folder of images"), self._start_folder())
         if name:
             self.open_path(Path(name))
 
     def ask_file(self) -> None:
         """Let the user choose a CSV file or an archive."""
         kinds = self.tr("Data ({csv} {archives});;All files (*)").format(csv="*.csv *.tsv", archives=_ARCHIVES)
-        name, _ = QFileDialog.getOpenFileName(self, self.tr("Open a CSV file or an archive"), "", kinds)
+        name, _ = QFileDialog.getOpenFileName(self, self.tr("Open a CSV file or an archive"), self._start_folder(), kinds)
         if name:
             self.open_path(Path(name))
+
+    def _start_folder(self) -> str:
+        """Beside what was opened last."""
+        last = next((config.path for config in self._memory.recent() if config.path), None)
+        return str(Path(last).parent if last else Path.home())
 
     def open_sample(self) -> None:
         """Open the data set that ships with the program."""

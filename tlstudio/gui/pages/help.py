@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import Qt, QUrl
-from PySide6.QtGui import QKeySequence, QShowEvent
+from PySide6.QtGui import QDesktopServices, QKeySequence, QShowEvent
 from PySide6.QtWidgets import QDialog, QListWidget, QListWidgetItem, QSplitter, QTextBrowser, QVBoxLayout, QWidget
 
 from tlstudio import paths
@@ -24,11 +24,13 @@ class HelpWindow(QDialog):
         self._actions = actions
         self._wanted = ""
         self.topics = QListWidget()
+        self.topics.setSpacing(3)
         self.topics.setAccessibleName(self.tr("Topics"))
         self.text = QTextBrowser()
         self.text.setOpenExternalLinks(False)
         self.text.setOpenLinks(False)
         self.text.anchorClicked.connect(self._follow)
+        self.text.setSearchPaths([str(paths.resources() / "help")])
         self.text.setAccessibleName(self.tr("Text"))
         self.text.document().setDocumentMargin(16)
         self.topics.currentItemChanged.connect(self._show)
@@ -80,6 +82,9 @@ class HelpWindow(QDialog):
             self.text.verticalScrollBar().setValue(0)
 
     def _follow(self, url: QUrl) -> None:
+        if url.scheme() in {"http", "https"}:
+            QDesktopServices.openUrl(url)  # the user's browser, at the user's click
+            return
         name = url.path().rpartition("/")[2].removesuffix(".md")
         for i in range(self.topics.count()):
             if self.topics.item(i).data(Qt.ItemDataRole.UserRole) == name:
@@ -104,7 +109,7 @@ class HelpWindow(QDialog):
 def _read(folder: Path) -> list[tuple[str, str, str]]:
     """Name, title and text of each page, in order of file name."""
     try:
-        files = sorted(folder.glob("*.md"))
+        files = sorted(folder.glob("*.md"), key=lambda file: (file.stem != "index", file.name))
     except OSError:
         return []
     pages = []
