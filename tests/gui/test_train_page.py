@@ -24,6 +24,7 @@ from tlstudio.api.events import (
 from tlstudio.gui.context import AppContext, OpenedData
 from tlstudio.gui.pages.train import TrainPage
 from tlstudio.gui.pages.train_progress import RunProgress, duration_text
+from tlstudio.gui.widgets.preview_strip import COUNT
 
 STAGES = (
     StageState(name="stem", params=1000),
@@ -303,7 +304,7 @@ def test_the_strip_follows_the_form_before_training(qtbot, page, catalog, photos
     assert [stage.factor for stage in page.network.strip.stages[:-1]] == [0.0] * (len(page.network.strip.stages) - 1)
     page.form.form.rows["freezing.strategy"].editor.set_value("freezing/full")
     assert all(stage.factor > 0 for stage in page.network.strip.stages)
-    qtbot.waitUntil(lambda: page.network.preview.count == 12, timeout=20_000)
+    qtbot.waitUntil(lambda: page.network.preview.count == COUNT, timeout=20_000)
 
 
 def test_the_page_fits_a_small_window(page, qtbot):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from PySide6.QtCore import Signal
@@ -66,24 +67,36 @@ class RunDetails(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.strip = StageStrip()
-        self.curves = RunCurves()
-        self.overlay = OverlayCurves()
-        self.text = QTextBrowser()
-        self.text.setAccessibleName(self.tr("Settings and notes of the run"))
-        self.text.setOpenLinks(False)
-        self._title = QLabel()
-        self._title.setProperty("role", "section")
-        self._title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self._task: Task | None = None
         self._runs: tuple[RunInfo, ...] = ()
         self._shown: list[Replay] = []
-        self._plots = QStackedWidget()
+        self._built = False
+
+    def build(self) -> None:
+        """Make what is inside, once; later than the widget itself, so that opening the page is not felt while a run goes."""
+        if self._built:
+            return
+        self._built = True
+        self.strip = StageStrip(self)
+        self.curves = RunCurves(self)
+        self.text = QTextBrowser(self)
+        self.text.setAccessibleName(self.tr("Settings and notes of the run"))
+        self.text.setOpenLinks(False)
+        self._title = QLabel(self)
+        self._title.setProperty("role", "section")
+        self._title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self._plots = QStackedWidget(self)
         self._plots.addWidget(self.curves)
-        self._plots.addWidget(self.overlay)
         self.curves.problem.connect(self.problem)
         theme.changed.connect(self._restyle)
-        self._build()
+        self._arrange()
+
+    @cached_property
+    def overlay(self) -> OverlayCurves:
+        """The curves of several runs; made when they are first asked for."""
+        overlay = OverlayCurves(self)
+        self._plots.addWidget(overlay)
+        return overlay
 
     @property
     def busy(self) -> bool:
@@ -92,6 +105,7 @@ class RunDetails(QWidget):
 
     def show_runs(self, runs: Sequence[RunInfo]) -> None:
         """Show these runs; their events are read in the background."""
+        self.build()
         if self._task is not None:
             self._task.cancel()
             self._task = None
@@ -141,7 +155,7 @@ class RunDetails(QWidget):
         if len(self._shown) == 1:
             self.text.setHtml(run_html(self._runs[0], self._shown[0], self))
 
-    def _build(self) -> None:
+    def _arrange(self) -> None:
         left = QVBoxLayout()
         left.setSpacing(theme.GRID)
         left.addWidget(self._title)

@@ -23,6 +23,7 @@ from tlstudio.runs.store import RunInfo
 
 Index = QModelIndex | QPersistentModelIndex
 SORT_ROLE = Qt.ItemDataRole.UserRole + 1
+_ID_LETTERS = 4  # fewer would be found in every other id
 _MARKS = {"completed": "✓", "stopped": "■", "cancelled": "✕", "failed": "!", "interrupted": "…", "running": "▶"}
 
 
@@ -149,10 +150,8 @@ class RunFilter(QSortFilterProxyModel):
         run = table.runs[row] if self._words else None
         if run is None:
             return True
-        text = " ".join(
-            (run.name, run.dataset, run.backbone, strategy_of(run), run.status, status_text(run), run.id)
-        ).casefold()
-        return all(word in text for word in self._words)
+        text = " ".join((run.name, run.dataset, run.backbone, strategy_of(run), run.status, status_text(run))).casefold()
+        return all(word in text or (len(word) >= _ID_LETTERS and run.id.startswith(word)) for word in self._words)
 
     def lessThan(self, left: Index, right: Index) -> bool:
         """By the sort role's Python values."""

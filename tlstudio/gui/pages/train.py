@@ -213,6 +213,9 @@ class TrainPage(QWidget):
     def _look_at_network(self) -> None:
         if self.isVisible() and self._thread is None:
             self.network.follow(self.form)
+            epochs = self.form.value("run.epochs")
+            if isinstance(epochs, int) and 1 <= epochs <= 10_000:
+                self.curves.expect(epochs)
 
     def _show_work(self) -> None:
         has_data = self.form.value("data.path") is not None or self.form.value("data.dataset") is not None

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtWidgets import (
     QFileDialog,
     QFrame,
-    QHBoxLayout,
     QLabel,
     QPushButton,
     QScrollArea,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -24,6 +21,7 @@ from tlstudio.api.config import DataConfig, TrainConfig, field_names, parse_conf
 from tlstudio.api.errors import ConfigError, Problem
 from tlstudio.api.freezing import FreezingSpec
 from tlstudio.gui import theme
+from tlstudio.gui.pages.data_row import DataRow
 from tlstudio.gui.widgets.editors import Choice, ChoiceBox, NumberBox
 from tlstudio.gui.widgets.form import Form, OptionsEditor, Section
 from tlstudio.gui.widgets.stage_strip import count_text
@@ -123,7 +121,8 @@ class TrainForm(QWidget):
     def set_data(self, data: DataConfig, summary: str = "") -> None:
         """Train on these images; settings that the data do not decide stay."""
         self._quiet = True
-        self._editors["data.path"].set_summary(summary)
+        kind = self._catalog.datasets.get(data.dataset or "") if self._catalog else None
+        self._editors["data.path"].set_words(kind.title if kind else data.dataset or "", summary)
         for name in ("path", "dataset", "options"):
             row = self.form.rows[f"data.{name}"]
             row.default = getattr(data, name)  # what was opened is where a reset leads back to
@@ -216,6 +215,9 @@ class TrainForm(QWidget):
         layout = self.form.layout()
         assert isinstance(layout, QVBoxLayout)
         layout.insertWidget(1, self._more, 0, Qt.AlignmentFlag.AlignLeft)
+        title = QLabel(self.tr("Train"))
+        title.setProperty("role", "title")
+        column.addWidget(title)
         column.addWidget(self.form)
         column.addStretch(1)
         scroll = QScrollArea()
@@ -228,55 +230,6 @@ class TrainForm(QWidget):
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(scroll)
         self.setFixedWidth(WIDTH)
-
-
-class DataRow(QWidget):
-    """Which images; they are chosen on the data page, so this row only tells and leads there."""
-
-    changed = Signal()
-    wanted = Signal()
-    resettable = False
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._path: str | None = None
-        self._label = QLabel()
-        self._label.setTextFormat(Qt.TextFormat.PlainText)
-        self._label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self._button = QPushButton(self.tr("Open…"))
-        self._button.setToolTip(self.tr("Choose other images on the data page"))
-        self._button.clicked.connect(lambda: self.wanted.emit())
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(theme.GRID)
-        layout.addWidget(self._label, 1)
-        layout.addWidget(self._button)
-        self.setFocusProxy(self._button)
-        self._summary = ""
-        self._show()
-
-    def value(self) -> str | None:
-        """The path, as it is opened."""
-        return self._path
-
-    def set_value(self, value: Any) -> None:
-        """Another path."""
-        self._path = None if value is None else str(value)
-        self._show()
-        self.changed.emit()
-
-    def set_summary(self, text: str) -> None:
-        """What is in there, such as "2 classes, 398 images"."""
-        self._summary = text
-        self._show()
-
-    def set_invalid(self, invalid: bool) -> None:
-        """The reason below says it."""
-
-    def _show(self) -> None:
-        name = Path(self._path).name if self._path else ""
-        self._label.setText(name or self._summary or self.tr("none yet"))
-        self._label.setToolTip("\n".join(part for part in (self._path or "", self._summary) if part))
 
 
 class WeightsBox(ChoiceBox):

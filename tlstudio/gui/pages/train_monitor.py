@@ -6,6 +6,7 @@ import time
 from typing import Literal
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
@@ -54,7 +55,7 @@ class RunMonitor(QWidget):
         self.figures.setTextFormat(Qt.TextFormat.PlainText)
         self.figures.setProperty("role", "muted")
         self.figures.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.notes = QListWidget()
+        self.notes = _Notes(self.tr("What a run notices is listed here."))
         self.notes.setAccessibleName(self.tr("Notes on this run"))
         self.notes.setWordWrap(True)
         self.notes.setSelectionMode(QListWidget.SelectionMode.NoSelection)
@@ -186,7 +187,10 @@ class RunMonitor(QWidget):
         elapsed = now.elapsed(clock)
         if elapsed:
             parts.append(self.tr("{time} elapsed").format(time=duration_text(elapsed)))
-        if self.state == "running":
+        in_task = now.task_left(clock)
+        if in_task is not None and self.state in ("starting", "running"):
+            parts.append(self.tr("{time} left for this step").format(time=duration_text(in_task)))
+        elif self.state == "running" and now.left(clock) is not None:
             parts.append(self.tr("{time} left").format(time=duration_text(now.left(clock))))
         if now.best is not None and now.end is None:
             parts.append(self._best_text())
@@ -250,6 +254,23 @@ class RunMonitor(QWidget):
         layout.addLayout(bars)
         layout.addWidget(self.figures)
         layout.addWidget(self._lower)
+
+
+class _Notes(QListWidget):
+    """A list that says what will be in it while it is empty."""
+
+    def __init__(self, placeholder: str) -> None:
+        super().__init__()
+        self._placeholder = placeholder
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """The items, or the placeholder."""
+        super().paintEvent(event)
+        if not self.count():
+            painter = QPainter(self.viewport())
+            painter.setPen(theme.colors().muted)
+            painter.setFont(theme.font("caption"))
+            painter.drawText(self.viewport().rect(), Qt.AlignmentFlag.AlignCenter, self._placeholder)
 
 
 def _button(text: str, icon: str, tip: str, color: str = "text") -> QPushButton:

@@ -6,6 +6,8 @@ import math
 
 from tlstudio.api.events import EpochDone, EpochStarted, Event, Prepared, Progress, RunFailed, RunFinished, RunStarted, StepDone
 
+_SOME_SECONDS = 2.0  # an earlier guess would jump
+
 
 class RunProgress:
     """Feed it events; read what the window tells."""
@@ -30,18 +32,16 @@ class RunProgress:
         self._epoch_began = 0.0
         self._newest = 0.0
         self._epoch_seconds = 0.0
+        self._task_began, self._task_first = 0.0, 0
 
     def feed(self, event: Event) -> None:
         """Take one event."""
         self._newest = event.time
-        if not isinstance(event, Progress):
-            self.task = None
+        self._follow_task(event)
         if isinstance(event, RunStarted):
             self.run, self.folder, self.epochs, self._began = event.run, event.folder, event.epochs, event.time
         elif isinstance(event, Prepared):
             self.steps_per_epoch, self.device = event.steps_per_epoch, event.device
-        elif isinstance(event, Progress):
-            self.task = event
         elif isinstance(event, EpochStarted):
             self.epoch, self._epoch_began = event.epoch, event.time
         elif isinstance(event, StepDone):
@@ -65,8 +65,8 @@ class RunProgress:
     @property
     def total_share(self) -> float:
         """Of the whole budget, 0 to 1."""
-        if isinstance(self.end, RunFinished):
-            return 1.0
+        if isinstance(self.end, RunFinished) and self.end.outcome == "completed":
+            return 1.0  # also where patience ended it early
         steps = self.steps_per_epoch * self.epochs
         return min(1.0, max(self.step / steps, self.epochs_done / self.epochs)) if steps else 0.0
 
@@ -91,9 +91,27 @@ class RunProgress:
         going = max(0.0, per_epoch - in_epoch) if self.epoch >= self.epochs_done else 0.0
         return going + per_epoch * max(0, self.epochs - max(self.epochs_done, self.epoch + 1))
 
+    def task_left(self, now: float) -> float | None:
+        """Seconds until the work before or between epochs is done; ``None`` where there is none or it has just begun."""
+        if self.task is None or self.end is not None:
+            return None
+        done = self.task.done - self._task_first
+        seconds = now - self._task_began
+        if done <= 0 or seconds < _SOME_SECONDS:
+            return None
+        return max(0.0, seconds / done * (self.task.total - self._task_first) - seconds)
+
     def without_better(self) -> int:
         """Epochs since the best one."""
         return self.epochs_done - 1 - self.best.epoch if self.best is not None else 0
+
+    def _follow_task(self, event: Event) -> None:
+        if not isinstance(event, Progress):
+            self.task = None
+            return
+        if self.task is None or self.task.task != event.task:
+            self._task_began, self._task_first = event.time, event.done
+        self.task = event
 
     def _epoch(self, event: EpochDone) -> None:
         self.epochs_done, self.last = event.epoch + 1, event

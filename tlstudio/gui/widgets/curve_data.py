@@ -15,7 +15,7 @@ from tlstudio.api.events import EpochDone, EpochStarted, Event, Prepared, RunFin
 Array = NDArray[np.float64]
 
 _MEMORY_STEPS = 8.0  # the smoothed loss remembers about so many steps,
-_MEMORY_SHARE = 1 / 50  # or this share of the run where that is more
+_MEMORY_SHARE = 1 / 100  # or this share of the run where that is more
 
 
 class Series:
@@ -84,6 +84,7 @@ class CurveData:
             return False
         elif isinstance(event, RunFinished):
             self.best_epoch = event.best_epoch
+            self.epochs = event.epochs or self.epochs  # a run that ended early fills the plot
         else:
             return False
         self.version += 1

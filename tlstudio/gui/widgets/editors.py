@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QPainter, QPaintEvent, QPen, QResizeEvent, QStandardItem, QStandardItemModel, QWheelEvent
+from PySide6.QtCore import QEvent, QSize, Qt, Signal
+from PySide6.QtGui import QPainter, QPaintEvent, QPalette, QPen, QResizeEvent, QStandardItem, QStandardItemModel, QWheelEvent
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
     QCheckBox,
@@ -87,7 +87,7 @@ class NumberBox(QAbstractSpinBox):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setMinimumWidth(_MIN_WIDTH)
         self._unit = QLabel(unit, self)
-        self._unit.setProperty("role", "muted")
+        self._unit.setForegroundRole(QPalette.ColorRole.PlaceholderText)
         self._unit.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self._unit.setVisible(bool(unit))
         self.set_automatic(None)
@@ -140,6 +140,13 @@ class NumberBox(QAbstractSpinBox):
     def wheelEvent(self, event: QWheelEvent) -> None:
         """Scrolling over the form must not change values."""
         _only_with_focus(self, event, super().wheelEvent)
+
+    def changeEvent(self, event: QEvent) -> None:
+        """The unit pales with the rest."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.EnabledChange:
+            role = QPalette.ColorRole.PlaceholderText if self.isEnabled() else QPalette.ColorRole.WindowText
+            self._unit.setForegroundRole(role)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Keep the unit at the right end of the text."""

@@ -65,6 +65,12 @@ class RunCurves(QWidget):
         """Empty plots, for a run that begins."""
         self.set_data(CurveData())
 
+    def expect(self, epochs: int) -> None:
+        """While there is nothing to show, how long the next run would be."""
+        if not self._data.run and epochs != self._data.epochs:
+            self._data.epochs = epochs
+            self._mark_dirty()
+
     def set_data(self, data: CurveData) -> None:
         """Show a run that was read elsewhere."""
         self._data = data

@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVB
 from tlstudio.gui import theme
 
 SIDE = 56
-COUNT = 12
+COUNT = 20
 
 
 class PreviewStrip(QWidget):
