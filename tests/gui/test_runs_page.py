@@ -149,7 +149,7 @@ def test_several_runs_lie_over_each_other(qtbot, page, context):
     shown(qtbot, page, 3)
     page.view.selectAll()
     qtbot.waitUntil(lambda: page.details.overlay.isVisible() and settled(page))
-    assert set(page.details.overlay.loss.view.curves) == set(runs)
+    assert page.details.overlay.loss.names == set(runs)
     assert not page._predict.isEnabled()
     assert page._delete.isEnabled()
 

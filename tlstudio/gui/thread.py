@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -24,6 +25,9 @@ Runner = Callable[[TrainConfig, Catalog, Path, Control], Iterator[Event]]
 
 _STACK_BYTES = 16 * 2**20  # macOS gives a thread 512 KB, too little for numpy's and torch's deep calls
 _NICENESS = 5
+_SWITCH_SECONDS = 0.0005
+"""How long this thread may keep Python's lock when the window wants it. One painting asks for it dozens of times: with the
+usual 5 ms these waits add up to more than 50 ms."""
 
 
 def train(config: TrainConfig, catalog: Catalog, workspace: Path, control: Control) -> Iterator[Event]:
@@ -65,6 +69,14 @@ class TrainThread(QThread):
     def run(self) -> None:
         """Pull and emit until the generator ends; whatever it raises becomes a last event."""
         _be_nice()
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(_SWITCH_SECONDS)
+        try:
+            self._train()
+        finally:
+            sys.setswitchinterval(before)
+
+    def _train(self) -> None:
         run_id, ended = "", False
         try:
             for event in self._runner(*self._arguments):

@@ -1,31 +1,57 @@
-"""One plot with its title, the values at the cursor and small tools. Knows nothing of what the numbers mean."""
+"""One plot with a title, values at the cursor and a few named curves. Knows how to draw quickly, not what the numbers mean."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import pyqtgraph as pg
 from numpy.typing import NDArray
-from PySide6.QtCore import QRectF, QSize, Slot
-from PySide6.QtGui import QImage, QPainter
+from PySide6.QtCore import QRectF, QSize, Qt, Signal, Slot
+from PySide6.QtGui import QColor, QImage, QKeyEvent, QPainter, QPen
 from PySide6.QtSvg import QSvgGenerator
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGraphicsItem, QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from tlstudio.gui import theme
-from tlstudio.gui.widgets.plot_area import Curve, CurveStyle, PlotArea
 
 Array = NDArray[np.float64]
 
+_AXIS_WIDTH = 48
+_SYMBOL = 6
+_STAR = 14
+_NONE: Array = np.empty(0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurveStyle:
+    """How a curve is drawn. ``color`` is a field of `theme.Colors`, mixed with the ground by ``fade`` (0 = pure)."""
+
+    title: str
+    color: str = "text"
+    series: int = -1
+    """Instead of ``color``: an index into `theme.Colors.series`."""
+    fade: float = 0.0
+    marks: bool = False
+    """A dot at every point."""
+    star: bool = False
+    """One star instead of a line."""
+    counts: bool = True
+    """Whether the vertical range must show all of it."""
+
+    def pen_color(self) -> QColor:
+        """The colour under the theme now in force."""
+        now = theme.colors()
+        color = now.series[self.series] if self.series >= 0 else getattr(now, self.color)
+        return theme.mix(color, now.base, self.fade)
+
 
 class CurvePlot(QWidget):
-    """A plot over epochs.
+    """A plot over epochs. Lines are one pixel wide without antialiasing: anything else costs ten times as much."""
 
-    Args:
-        title: what is on the vertical axis, with its unit.
-        styles: the curves by name, drawn in this order.
-        percent: whether the values lie between 0 and 100.
-        legend_below: where curves rise, the legend has its room below them.
-    """
+    cursor_moved = Signal(object)
+    """float: the place on the horizontal axis under the mouse; ``None`` when it left."""
 
     def __init__(
         self,
@@ -37,31 +63,38 @@ class CurvePlot(QWidget):
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        self._title = title
+        self._legend_offset = (-8, -8 if legend_below else 8)
+        self._styles = dict(styles)
+        self._curves: dict[str, pg.PlotDataItem] = {}
+        self._shown: dict[str, tuple[Array, Array]] = {}
+        self._title, self._percent, self._log = title, percent, False
         self.readout = QLabel()
         self.readout.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.readout.setProperty("role", "caption")
+        theme.set_role(self.readout, "caption")
         heading = QLabel(title)
-        heading.setProperty("role", "section")
-        self._tools = QHBoxLayout()
-        self._tools.setSpacing(theme.HALF)
+        theme.set_role(heading, "section")
+        self.tools = QHBoxLayout()
+        self.tools.setSpacing(theme.HALF)
         top = QHBoxLayout()
         top.setContentsMargins(theme.HALF, 0, 0, 0)
         top.addWidget(heading)
         top.addSpacing(theme.GRID)
         top.addWidget(self.readout, 1)
-        top.addLayout(self._tools)
-        self.view = PlotArea(percent=percent, legend_below=legend_below, axis=self.tr("Epoch"))
+        top.addLayout(self.tools)
+        self._empty: bool | None = None
+        self._span = 1.0
+        self.view = _View(self)
         self.view.setAccessibleName(title)
-        self.view.setToolTip(self.tr("Scroll to zoom, drag to move, double click for all of it. Keys: ← →, + −, Home"))
+        self.view.setToolTip(self.tr("Scroll to zoom, drag to move, double click or Home for all of it"))
+        self.view.all_wanted.connect(self.show_all)
+        self._build()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(theme.HALF)
         layout.addLayout(top)
         layout.addWidget(self.view, 1)
-        self.cursor_moved = self.view.cursor_moved
         theme.changed.connect(self._restyle)
-        self.set_styles(styles)
+        self._restyle(theme.colors())
 
     def add_tool(self, icon: str, tip: str, *, checkable: bool = False) -> QToolButton:
         """A small button at the right of the title."""
@@ -70,46 +103,44 @@ class CurvePlot(QWidget):
         button.setToolTip(tip)
         button.setAccessibleName(tip)
         theme.set_icon(button, icon, "muted")
-        self._tools.addWidget(button)
+        self.tools.addWidget(button)
         return button
 
-    def link(self, other: CurvePlot) -> None:
-        """Look at the same part of the horizontal axis as another plot."""
-        self.view.zoomed.connect(other.view.set_zoom)
-        other.view.zoomed.connect(self.view.set_zoom)
-
-    def set_styles(self, styles: dict[str, CurveStyle]) -> None:
-        """Replace all curves by empty ones of these styles."""
-        self.view.curves = {name: Curve(style=style) for name, style in styles.items()}
-        self.view.update()
-
     def set_curve(self, name: str, x: Array, y: Array) -> None:
-        """Show other numbers; ``x`` must rise."""
-        curve = self.view.curves[name]
-        curve.x, curve.y = x, y
-        self.view.update()
+        """Show other numbers; a name that is new needs a style first."""
+        self._shown[name] = (x, y)
+        if self._log:
+            y = np.where(y > 0, y, np.nan)  # a logarithm has no place for them
+        self._curves[name].setData(x, y)
+        self._follow_emptiness()
 
     def curve(self, name: str) -> tuple[Array, Array]:
         """The numbers that are shown."""
-        curve = self.view.curves[name]
-        return curve.x, curve.y
+        return self._shown[name]
 
-    def set_span(self, right: float) -> None:
-        """The horizontal axis goes from 0 to ``right``."""
-        self.view.span = max(right, 1.0)
-        self.view.set_zoom(None)
-        self.view.update()
+    @property
+    def names(self) -> set[str]:
+        """Names of the curves."""
+        return set(self._curves)
 
-    def set_marks(self, best: float | None, changes: Sequence[float]) -> None:
-        """Mark the best epoch, and where more of the network began to learn."""
-        self.view.best, self.view.changes = best, tuple(changes)
-        self.view.update()
+    @property
+    def paint_ms(self) -> float:
+        """How long the last painting took."""
+        return self.view.paint_ms
 
-    def set_cursor(self, position: float | None) -> None:
-        """Move the crosshair; ``None`` hides it."""
-        if position != self.view.cursor:
-            self.view.cursor = position
-            self.view.update()
+    def set_styles(self, styles: dict[str, CurveStyle]) -> None:
+        """Replace all curves by empty ones of these styles."""
+        for curve in self._curves.values():
+            self.view.removeItem(curve)
+        self._shown.clear()
+        self._curves.clear()
+        self._styles = dict(styles)
+        self._add_curves()
+        self._restyle(theme.colors())
+
+    def link(self, other: CurvePlot) -> None:
+        """Look at the same part of the horizontal axis as another plot."""
+        self.view.setXLink(other.view)
 
     def set_readout(self, text: str) -> None:
         """Tell values beside the title, and to screen readers."""
@@ -117,18 +148,55 @@ class CurvePlot(QWidget):
             self.readout.setText(text)
             self.view.setAccessibleDescription(text)
 
+    def set_span(self, right: float) -> None:
+        """Show the horizontal axis from 0 to ``right``, until the user zooms."""
+        self._span = max(right, 1.0)
+        self.view.getViewBox().setXRange(0.0, max(right, 1.0), padding=0.025)
+
+    def set_marks(self, best: float | None, changes: Sequence[float]) -> None:
+        """Mark the best epoch, and where more of the network began to learn."""
+        self._best.setVisible(best is not None)
+        if best is not None:
+            self._best.setValue(best)
+        while len(self._changes) < len(changes):
+            line = pg.InfiniteLine(angle=90)
+            self._changes.append(line)
+            self.view.addItem(line, ignoreBounds=True)
+            line.setPen(self._pen(theme.colors().learn, dashed=True))
+        for index, line in enumerate(self._changes):
+            line.setVisible(index < len(changes))
+            if index < len(changes):
+                line.setValue(changes[index])
+
+    @Slot()
+    def show_all(self) -> None:
+        """Undo zooming."""
+        self.set_span(self._span)
+        self.view.getViewBox().enableAutoRange(y=True)
+
+    def set_cursor(self, position: float | None) -> None:
+        """Move the crosshair's vertical line; ``None`` hides it."""
+        self._cursor.setVisible(position is not None)
+        if position is not None:
+            self._cursor.setValue(position)
+
     @Slot(bool)
     def set_log(self, on: bool) -> None:
         """Logarithmic vertical axis."""
-        self.view.log = on
-        self.view.update()
+        self._log = on
+        self.view.setLogMode(x=False, y=on)
+        for name, (x, y) in self._shown.items():
+            self.set_curve(name, x, y)
+        self.view.getViewBox().enableAutoRange(y=True)
 
     def to_image(self, scale: float = 2.0) -> QImage:
         """The plot as a picture, ``scale`` times the size on the screen."""
-        image = QImage(self.view.size() * scale, QImage.Format.Format_RGB32)
+        size = self.view.size() * scale
+        image = QImage(size, QImage.Format.Format_RGB32)
+        image.fill(theme.colors().base)
         painter = QPainter(image)
-        painter.scale(scale, scale)
-        self.view.paint(painter, self.view.size())
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        self.view.render(painter, QRectF(0, 0, size.width(), size.height()))
         painter.end()
         return image
 
@@ -139,13 +207,139 @@ class CurvePlot(QWidget):
         generator.setViewBox(QRectF(0, 0, size.width(), size.height()))
         generator.setTitle(self._title)
         painter = QPainter(generator)
-        self.view.paint(painter, size)
+        painter.fillRect(QRectF(0, 0, size.width(), size.height()), theme.colors().base)
+        self.view.render(painter, QRectF(0, 0, size.width(), size.height()))
         painter.end()
 
     def sizeHint(self) -> QSize:
         """Enough for a small window."""
         return QSize(360, 240)
 
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Home shows everything again, as a double click does."""
+        if event.key() == Qt.Key.Key_Home:
+            self.show_all()
+            return
+        super().keyPressEvent(event)
+
+    def _build(self) -> None:
+        item = self.view.getPlotItem()
+        item.setMenuEnabled(False)
+        item.hideButtons()
+        item.setLabel("bottom", self.tr("Epoch"))
+        item.getAxis("left").setWidth(_AXIS_WIDTH)
+        item.showGrid(x=False, y=True, alpha=0.5)
+        for side in ("left", "bottom"):
+            axis = item.getAxis(side)
+            axis.setStyle(maxTickLevel=0)
+            axis.setCacheMode(QGraphicsItem.CacheMode.DeviceCoordinateCache)  # text and grid cost most of a painting
+        box = item.getViewBox()
+        box.setDefaultPadding(0.04)
+        box.setLimits(xMin=-0.5)
+        if self._percent:
+            box.setLimits(xMin=-0.5, yMin=-5, yMax=105)
+        self._legend = item.addLegend(
+            offset=self._legend_offset, labelTextSize=f"{theme.base_points() * 0.9:.0f}pt", verSpacing=-6
+        )
+        self._legend.setCacheMode(QGraphicsItem.CacheMode.DeviceCoordinateCache)
+        self._best = pg.InfiniteLine(angle=90, movable=False)
+        self._cursor = pg.InfiniteLine(angle=90, movable=False)
+        self._changes: list[pg.InfiniteLine] = []
+        for line in (self._best, self._cursor):
+            line.setVisible(False)
+            self.view.addItem(line, ignoreBounds=True)
+        self._add_curves()
+        self._proxy = pg.SignalProxy(self.view.scene().sigMouseMoved, rateLimit=30, slot=self._mouse)
+        self.view.left.connect(self._mouse_left)
+
+    def _add_curves(self) -> None:
+        for name, style in self._styles.items():
+            symbol = "star" if style.star else "o" if style.marks else None
+            curve = pg.PlotDataItem(antialias=False, symbol=symbol, symbolSize=_SYMBOL, name=style.title or None)
+            curve.setDownsampling(auto=True, method="peak")
+            curve.setClipToView(True)
+            self.view.addItem(curve, ignoreBounds=not style.counts)
+            self._curves[name] = curve
+            self._shown[name] = (_NONE, _NONE)
+        self._follow_emptiness()
+
+    def _follow_emptiness(self) -> None:
+        """Without numbers: no legend, and a range that fits the unit."""
+        empty = not any(len(x) for x, _ in self._shown.values())
+        if empty == self._empty:
+            return
+        self._empty = empty
+        self._legend.setVisible(not empty)
+        if empty:
+            self.view.getViewBox().setYRange(0.0, 100.0 if self._percent else 1.0)
+        else:
+            self.view.getViewBox().enableAutoRange(y=True)
+
     @Slot(object)
-    def _restyle(self, _now: object) -> None:
-        self.view.update()
+    def _restyle(self, now: theme.Colors) -> None:
+        self.view.setBackground(now.base)
+        item = self.view.getPlotItem()
+        for side in ("left", "bottom"):
+            axis = item.getAxis(side)
+            axis.setPen(pg.mkPen(now.line))
+            axis.setTextPen(pg.mkPen(now.muted))
+            axis.setStyle(tickFont=theme.font("caption"), tickLength=-4)
+        item.setLabel("left", self._title, units=None, color=now.muted.name())
+        item.getAxis("left").showLabel(False)
+        item.setLabel("bottom", self.tr("Epoch"), color=now.muted.name())
+        for name, style in self._styles.items():
+            color = style.pen_color()
+            curve = self._curves[name]
+            curve.setPen(None if style.star else self._pen(color))
+            if style.star or style.marks:
+                curve.setSymbolBrush(pg.mkBrush(color))
+                curve.setSymbolPen(pg.mkPen(now.base))
+                curve.setSymbolSize(_STAR if style.star else _SYMBOL)
+        self._best.setPen(self._pen(now.accent, dashed=True))
+        self._cursor.setPen(self._pen(now.muted))
+        for line in self._changes:
+            line.setPen(self._pen(now.learn, dashed=True))
+        self._legend.setLabelTextColor(now.muted)
+        self._legend.setBrush(pg.mkBrush(QColor(now.base.red(), now.base.green(), now.base.blue(), 200)))
+
+    def _pen(self, color: QColor, *, dashed: bool = False) -> QPen:
+        return pg.mkPen(color, width=1, style=Qt.PenStyle.DashLine if dashed else Qt.PenStyle.SolidLine)
+
+    def _mouse(self, arguments: tuple[object, ...]) -> None:
+        box = self.view.getViewBox()
+        if box.sceneBoundingRect().contains(arguments[0]):
+            self.cursor_moved.emit(float(box.mapSceneToView(arguments[0]).x()))
+
+    @Slot()
+    def _mouse_left(self) -> None:
+        self.cursor_moved.emit(None)
+
+
+class _View(pg.PlotWidget):
+    """The drawing itself; a double click shows everything again."""
+
+    left = Signal()
+    all_wanted = Signal()
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.setMinimumSize(160, 120)
+        self.setAntialiasing(False)
+        self.paint_ms = 0.0
+        """How long the last painting took."""
+
+    def paintEvent(self, event: object) -> None:
+        """Paint, and measure it."""
+        began = time.perf_counter()
+        super().paintEvent(event)
+        self.paint_ms = 1000 * (time.perf_counter() - began)
+
+    def mouseDoubleClickEvent(self, event: object) -> None:
+        """Undo zooming."""
+        self.all_wanted.emit()
+
+    def leaveEvent(self, event: object) -> None:
+        """No cursor, no values."""
+        super().leaveEvent(event)
+        self.left.emit()

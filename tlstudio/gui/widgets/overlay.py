@@ -9,8 +9,7 @@ from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from tlstudio.gui import theme
 from tlstudio.gui.widgets.curve_data import CurveData
-from tlstudio.gui.widgets.curve_plot import CurvePlot
-from tlstudio.gui.widgets.plot_area import CurveStyle
+from tlstudio.gui.widgets.curve_plot import CurvePlot, CurveStyle
 
 
 class OverlayCurves(QWidget):

@@ -16,8 +16,7 @@ from tlstudio import safe_io
 from tlstudio.api.events import Event
 from tlstudio.gui import theme
 from tlstudio.gui.widgets.curve_data import CurveData
-from tlstudio.gui.widgets.curve_plot import CurvePlot
-from tlstudio.gui.widgets.plot_area import CurveStyle
+from tlstudio.gui.widgets.curve_plot import CurvePlot, CurveStyle
 
 _FASTEST_MS = 50
 _SLOWEST_MS = 500
@@ -95,7 +94,7 @@ class RunCurves(QWidget):
         """Draw one plot; the other has its turn next time, so that the window can do other things between them."""
         began = time.perf_counter()
         drawn = self._draw_next()
-        cost = 1000 * (time.perf_counter() - began) + max(self.loss.view.paint_ms, self.accuracy.view.paint_ms)
+        cost = 1000 * (time.perf_counter() - began) + max(self.loss.paint_ms, self.accuracy.paint_ms)
         self._interval = int(min(_SLOWEST_MS, max(_FASTEST_MS, _SHARE * cost)))
         if drawn:
             self._mark_dirty()
