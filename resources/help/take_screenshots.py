@@ -1,9 +1,9 @@
 """Takes the screenshots of the README and the help from the running program.
 
-    python resources/help/take_screenshots.py IMAGES [--theme dark] [--size 1280x800] [--out resources/help/images]
+    python resources/help/take_screenshots.py [IMAGES] [--theme dark] [--size 1280x800] [--out resources/help/images]
 
-IMAGES is a folder of class folders. The program opens it, trains the head of the bundled network on it, then the last stage,
-and shows each page; a screen is needed (for instance `xvfb-run`, or QT_QPA_PLATFORM=offscreen).
+The program opens IMAGES (a folder of class folders; by default the sample), trains the head of the bundled network on it, then
+the last stage, and shows each page; a screen is needed (for instance `xvfb-run`, or QT_QPA_PLATFORM=offscreen).
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from pathlib import Path
 from PySide6.QtCore import QObject, QTimer
 from PySide6.QtWidgets import QApplication
 
+from tlstudio.api import DataConfig
 from tlstudio.gui import app, theme
 from tlstudio.gui.main_window import MainWindow
+from tlstudio.gui.pages.data import SAMPLE
 
 _EVERY_MS = 100
 _SETTLE_TICKS = 8
@@ -29,7 +31,7 @@ Ready = Callable[[], bool]
 class Tour(QObject):
     """Walks through the pages of the running window; each step says what to wait for."""
 
-    def __init__(self, images: Path, scheme: str, size: tuple[int, int], out: Path) -> None:
+    def __init__(self, images: Path | None, scheme: str, size: tuple[int, int], out: Path) -> None:
         super().__init__()
         self._images, self._scheme, self._size, self._out = images, scheme, size, out
         self._steps = self._walk()
@@ -57,17 +59,22 @@ class Tour(QObject):
         window.resize(*self._size)
         yield lambda: window.context.catalog is not None
         yield from self._take("start")
-        window.open_path(self._images)
+        window.open_config(DataConfig(path=str(self._images)) if self._images else SAMPLE)
         yield lambda: window.context.data is not None
         yield from self._take("data", ticks=3 * _SETTLE_TICKS)
         yield from self._train({"run": {"epochs": 12}})
-        yield from self._train({"freezing": {"strategy": "freezing/last-stages"}, "run": {"epochs": 6, "name": "last stage"}})
+        last = {"freezing": {"strategy": "freezing/last-stages"}, "augment": {"preset": "none"}}
+        yield from self._train({**last, "run": {"epochs": 6, "name": "last stage"}})
         yield from self._take("train")
         for page in ("runs", "evaluate", "predict", "plugins", "settings"):
             window.show_page(page)
             if page == "predict":
-                window.page("predict").add_paths(sorted(self._images.rglob("*.jpg"))[:12])
-            yield from self._take(page, ticks=(10 if page in {"evaluate", "predict"} else 1) * _SETTLE_TICKS)
+                window.page("predict").add_paths(self._some_files())
+            if page == "evaluate":
+                yield lambda: window.page("evaluate").report is not None
+            elif page == "predict":
+                yield lambda: bool(window.page("predict").paths) and None not in window.page("predict").predictions
+            yield from self._take(page, ticks=2 * _SETTLE_TICKS)
 
     def _train(self, settings: dict[str, object]) -> Iterator[Ready]:
         from tlstudio.api import TrainConfig
@@ -83,6 +90,18 @@ class Tour(QObject):
         page.start()
         yield lambda: not page.is_running()
 
+    def _some_files(self) -> list[Path]:
+        """Image files to predict; those of the sample are written first, since it has none."""
+        if self._images is not None:
+            return sorted(self._images.rglob("*.jpg"))[:12]
+        data = self._window().context.data
+        assert data is not None
+        folder = Path(os.environ["TLSTUDIO_HOME"]) / "digits"
+        folder.mkdir()
+        for row in range(0, 15 * 61, 61):
+            data.images.load(row).save(folder / f"scan-{row:04}.png")
+        return sorted(folder.iterdir())
+
     def _take(self, name: str, ticks: int = _SETTLE_TICKS) -> Iterator[Ready]:
         yield from self._wait(ticks)
         self._out.mkdir(parents=True, exist_ok=True)
@@ -96,7 +115,7 @@ class Tour(QObject):
 def main() -> int:
     """Run the program and the tour through it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("images", type=Path)
+    parser.add_argument("images", type=Path, nargs="?")
     parser.add_argument("--theme", choices=["light", "dark"], default="light")
     parser.add_argument("--size", default="1280x800")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "images")

@@ -114,3 +114,25 @@ def test_a_hard_crash_leaves_every_threads_stack(tmp_path):
     done = subprocess.run([sys.executable, "-c", _HARD, str(tmp_path / "logs")], capture_output=True, timeout=60, check=False)
     assert done.returncode != 0
     assert "Current thread" in (tmp_path / "logs" / "crash.log").read_text()
+
+
+def test_the_first_background_work_is_delivered_in_the_window_s_thread():
+    """However quick the first work is: run in a process of its own, since the relay is made once."""
+    code = """
+import sys, threading
+from PySide6.QtCore import QCoreApplication, QObject
+from tlstudio.gui.widgets.background import run_in_background
+sys.setswitchinterval(1e-6)
+app = QCoreApplication([])
+owner = QObject()
+seen = []
+def done(_):
+    seen.append(threading.current_thread() is threading.main_thread())
+    app.quit()
+run_in_background(owner, lambda task: None, done=done)
+app.exec()
+print(seen)
+"""
+    for _ in range(3):
+        result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+        assert result.stdout.strip() == "[True]"

@@ -15,10 +15,11 @@ from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLin
 
 from tlstudio import paths
 from tlstudio.api.events import EpochStarted, RunStarted, StepDone
+from tlstudio.api.images import printable
 from tlstudio.gui import theme
 from tlstudio.gui.actions import matches
 from tlstudio.gui.main_window import PAGES, MainWindow
-from tlstudio.gui.memory import Memory, printable
+from tlstudio.gui.memory import Memory
 from tlstudio.gui.status import duration
 from tlstudio.gui.widgets.palette import CommandPalette
 

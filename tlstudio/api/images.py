@@ -38,8 +38,9 @@ def is_ignored_name(name: str) -> bool:
 
 
 def printable(name: str) -> str:
-    """A file name as text that can be shown and sent: bytes that are no UTF-8 appear escaped, such as ``\\xff``."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    """A file name as text that can be shown and sent: undecodable bytes and control characters are escaped, as in ``\\xff``."""
+    safe = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in safe)
 
 
 def decode(source: str | os.PathLike[str] | bytes, *, draft: int | None = None) -> Image:

@@ -12,9 +12,12 @@ import numpy as np
 import torch
 
 from tlstudio import safe_io
-from tlstudio.api.backbone import Backbone, Preprocessing
+from tlstudio.api.backbone import Preprocessing
+from tlstudio.api.config import RunConfig
 from tlstudio.api.errors import UserError, WeightsError
 from tlstudio.engine.augment import plain_view
+from tlstudio.engine.device import choose_place
+from tlstudio.engine.features import SplitModel
 from tlstudio.registry.catalog import Catalog
 
 if TYPE_CHECKING:
@@ -28,7 +31,7 @@ _BATCH = 32
 class TrainedModel:
     """A network with its classes and preprocessing, ready to use on the CPU."""
 
-    backbone: Backbone
+    network: SplitModel
     classes: tuple[str, ...]
     preprocessing: Preprocessing
 
@@ -44,7 +47,7 @@ class TrainedModel:
         std = torch.tensor(self.preprocessing.std).view(1, 3, 1, 1)
         for start in range(0, len(pixels), _BATCH):
             batch = torch.from_numpy(np.stack(pixels[start : start + _BATCH])).permute(0, 3, 1, 2).float()
-            logits = self.backbone.module((batch / 255.0 - mean) / std)
+            logits = self.network.suffix(self.network.prefix((batch / 255.0 - mean) / std))
             parts.append(torch.softmax(logits.float(), 1).numpy())
         return np.concatenate(parts)
 
@@ -69,9 +72,9 @@ def load_model(run_folder: Path, catalog: Catalog) -> TrainedModel:
         raise WeightsError(f"The model of {run_folder.name} does not fit {spec.title}.", detail=str(error)) from error
     backbone.module.eval().to(memory_format=torch.channels_last)
     backbone.head.eval()
-    return TrainedModel(
-        backbone=backbone, classes=tuple(about["classes"]), preprocessing=Preprocessing(**about["preprocessing"])
-    )
+    place = choose_place(RunConfig(device="cpu"))
+    network = SplitModel(backbone, len(backbone.stages), place)  # nothing learns here: all of it runs the fast way
+    return TrainedModel(network=network, classes=tuple(about["classes"]), preprocessing=Preprocessing(**about["preprocessing"]))
 
 
 def read_result(run_folder: Path) -> dict[str, Any]:

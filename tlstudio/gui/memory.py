@@ -10,6 +10,7 @@ from PySide6.QtCore import QByteArray, QSettings
 
 from tlstudio import paths, safe_io
 from tlstudio.api.config import DataConfig
+from tlstudio.api.images import printable
 from tlstudio.gui.theme import Choice
 
 _MAX_RECENT = 8
@@ -88,12 +89,6 @@ def title_of(config: DataConfig) -> str:
         name = config.path.replace("\\", "/").rstrip("/").rpartition("/")[2]
         return printable(name or config.path)
     return (config.dataset or "?").rpartition("/")[2].replace("-", " ").replace("_", " ").capitalize()
-
-
-def printable(text: str) -> str:
-    """A file name as it can be shown: undecodable bytes and control characters are escaped."""
-    safe = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in safe)
 
 
 def _key(config: DataConfig) -> tuple[Any, ...]:

@@ -7,8 +7,8 @@ from PySide6.QtGui import QPainter
 from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QLabel, QLineEdit, QSlider, QSplitter, QVBoxLayout, QWidget
 
 from tlstudio.api.dataset import UNLABELLED
+from tlstudio.api.images import printable
 from tlstudio.gui import theme
-from tlstudio.gui.memory import printable
 from tlstudio.gui.opening import ANY, Filter, Opened, count_classes, filter_rows
 from tlstudio.gui.widgets.background import Task, run_in_background
 from tlstudio.gui.widgets.cells import CAPTION, MARGIN, draw_ground, draw_text, draw_thumbnail

@@ -23,9 +23,9 @@ from PySide6.QtWidgets import (
 )
 
 from tlstudio.api.config import DataConfig
+from tlstudio.api.images import printable
 from tlstudio.gui import theme
 from tlstudio.gui.context import AppContext
-from tlstudio.gui.memory import printable
 from tlstudio.gui.pages.data_browser import separator
 from tlstudio.gui.widgets.background import Task, run_in_background
 from tlstudio.gui.widgets.cells import CAPTION, MARGIN, draw_ground, draw_text, draw_thumbnail

@@ -10,10 +10,9 @@ from PySide6.QtCore import QRect, Qt, Signal, Slot
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QPainter, QShowEvent
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QProgressBar, QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
-from tlstudio.api.images import IMAGE_SUFFIXES, decode
+from tlstudio.api.images import IMAGE_SUFFIXES, decode, printable
 from tlstudio.gui import theme
 from tlstudio.gui.context import AppContext
-from tlstudio.gui.memory import printable
 from tlstudio.gui.pages.data_browser import separator
 from tlstudio.gui.predicting import Prediction, find_images, predict_paths, write_csv
 from tlstudio.gui.widgets.background import Task, run_in_background

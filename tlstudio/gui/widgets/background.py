@@ -108,7 +108,8 @@ def run_in_background(
         pool: instead of the application's.
     """
     task = Task(owner, work, {"done": done, "failed": failed, "progress": progress})
-    _relay().live[task] = (pool or _pool()).submit(task._run)
+    relay = _relay()  # before the work starts: whoever asks first decides in which thread it lives
+    relay.live[task] = (pool or _pool()).submit(task._run)
     return task
 
 

@@ -9,8 +9,8 @@ from PySide6.QtCore import QPoint, QRect, QSize, Qt, Signal
 from PySide6.QtGui import QFontMetrics, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
+from tlstudio.api.images import printable
 from tlstudio.gui import theme
-from tlstudio.gui.memory import printable
 from tlstudio.gui.widgets.cells import draw_text
 
 if TYPE_CHECKING:

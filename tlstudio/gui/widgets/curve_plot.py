@@ -300,7 +300,9 @@ class CurvePlot(QWidget):
         for line in self._changes:
             line.setPen(self._pen(now.learn, dashed=True))
         self._legend.setLabelTextColor(now.muted)
-        self._legend.setBrush(pg.mkBrush(QColor(now.base.red(), now.base.green(), now.base.blue(), 200)))
+        for _, label in self._legend.items:
+            label.setText(label.text)  # a label takes a new colour with its next text only
+        self._legend.setBrush(pg.mkBrush(QColor(now.base.red(), now.base.green(), now.base.blue(), 215)))
 
     def _pen(self, color: QColor, *, dashed: bool = False) -> QPen:
         return pg.mkPen(color, width=1, style=Qt.PenStyle.DashLine if dashed else Qt.PenStyle.SolidLine)

@@ -20,7 +20,7 @@ from tlstudio.gui import theme
 from tlstudio.gui.widgets.editors import Editor
 from tlstudio.gui.widgets.fields import default_of, help_of, make_editor, problem_with, title_of
 
-LABEL_WIDTH = 92
+LABEL_WIDTH = 104
 _INDENT = 12
 
 

@@ -7,8 +7,8 @@ import time
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QWidget
 
+from tlstudio.api.images import printable
 from tlstudio.gui.context import AppContext
-from tlstudio.gui.memory import printable
 from tlstudio.gui.widgets.background import Task, run_in_background
 from tlstudio.runs.store import RunInfo, list_runs
 
