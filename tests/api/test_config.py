@@ -36,6 +36,13 @@ def test_a_dotted_override_sets_the_field_of_the_same_name():
     assert config.data.image_size is None
 
 
+@pytest.mark.parametrize("run_id", ["88722857", "12345e67", "00000001", "true"])
+def test_text_that_looks_like_a_number_stays_text_where_text_is_wanted(run_id):
+    config = with_overrides(TrainConfig(), [f"model.weights={run_id}", f"run.name={run_id}", 'data.path="quoted"'])
+    assert (config.model.weights, config.run.name, config.data.path) == (run_id, run_id, "quoted")
+    assert with_overrides(config, ["data.path=null"]).data.path is None
+
+
 def test_all_faults_are_named_at_once_each_at_its_field():
     with pytest.raises(ConfigError) as caught:
         with_overrides(

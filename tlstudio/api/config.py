@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -156,7 +156,8 @@ def parse_config_json(text: str | bytes) -> TrainConfig:
 def with_overrides(config: TrainConfig, overrides: Iterable[str]) -> TrainConfig:
     """The configuration with dotted overrides such as ``optim.learning_rate=1e-3``.
 
-    A value is read as JSON where it is JSON (numbers, ``true``, ``null``, quoted strings), else taken as text.
+    A value is read as JSON where it is JSON (numbers, ``true``, ``null``, quoted strings), else taken as text. A field of text
+    takes numbers as text: a run's id may consist of digits.
 
     Raises:
         ConfigError: with every problem, each at its dotted field.
@@ -175,7 +176,7 @@ def with_overrides(config: TrainConfig, overrides: Iterable[str]) -> TrainConfig
         if not isinstance(node, dict) or not all(parts):
             problems.append(Problem(field=key, message=_unknown(key, field_names(TrainConfig))))
             continue
-        node[parts[-1]] = _value(text)
+        node[parts[-1]] = _value(text, _takes_text(parts))
     try:
         result = TrainConfig.model_validate(data)
     except ValidationError as error:
@@ -214,11 +215,21 @@ def read_config(path: Path) -> TrainConfig:
     return parse_config_json(path.read_bytes())
 
 
-def _value(text: str) -> Any:
+def _value(text: str, takes_text: bool) -> Any:
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError):
         return text
+    return text if takes_text and not isinstance(value, str | None) else value
+
+
+def _takes_text(parts: list[str]) -> bool:
+    """Whether the field with this dotted name holds text."""
+    section = TrainConfig.model_fields.get(parts[0])
+    if section is None or len(parts) != 2 or not isinstance(section.annotation, type):
+        return False
+    field = section.annotation.model_fields.get(parts[1])
+    return field is not None and (field.annotation is str or str in get_args(field.annotation))
 
 
 def _unknown(field: str, known: tuple[str, ...]) -> str:
