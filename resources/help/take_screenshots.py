@@ -64,7 +64,7 @@ class Tour(QObject):
         yield from self._take("data", ticks=3 * _SETTLE_TICKS)
         yield from self._train({"run": {"epochs": 12}})
         last = {"freezing": {"strategy": "freezing/last-stages"}, "augment": {"preset": "none"}}
-        yield from self._train({**last, "run": {"epochs": 6, "name": "last stage"}})
+        yield from self._train({**last, "run": {"epochs": 6, "name": "last stages"}})
         yield from self._take("train")
         for page in ("runs", "evaluate", "predict", "plugins", "settings"):
             window.show_page(page)

@@ -40,7 +40,7 @@ class FullOptions(Options):
 class LastStagesOptions(Options):
     """Options of ``last-stages``."""
 
-    k: int = Field(1, ge=1, le=10_000, title="Stages", description="How many of the last stages learn, besides the head.")
+    k: int = Field(2, ge=1, le=10_000, title="Stages", description="How many of the last stages learn, besides the head.")
     stage_factor: StageFactor = 0.1
     norm_stats: NormStats = "update"
 
