@@ -200,9 +200,25 @@ def test_divergence_ends_with_exit_code_5_and_the_last_finite_numbers(tiny_catal
     assert events[-1].event == "RunFailed"
     assert events[-1].exit_code == ExitCode.DIVERGED
     assert "learning rate" in events[-1].hint
-    if any(event.event == "EpochDone" and event.best for event in events):
-        kept = load_file(folder_of(events) / "model.safetensors")
-        assert all(torch.isfinite(tensor).all() for tensor in kept.values())
+
+
+def test_the_best_epoch_before_a_divergence_is_kept_and_finite(tiny_catalog, photos, tmp_path):
+    from dataclasses import replace
+
+    from tlstudio.api import FreezePlan, FreezingSpec
+
+    def plan(context):
+        factor = 0.1 if context.epoch == 0 else 1e30
+        return FreezePlan(lr={stage.name: factor for stage in context.stages})
+
+    spec = FreezingSpec(name="wild", title="", about="", plan=plan)
+    catalog = replace(tiny_catalog, strategies={**tiny_catalog.strategies, "bad/wild": spec})
+    events = run(catalog, tmp_path, f"data.path={photos}", "freezing.strategy=bad/wild", "optim.optimizer=sgd")
+    assert events[-1].event == "RunFailed"
+    assert events[-1].exit_code == ExitCode.DIVERGED
+    assert [event.epoch for event in events if event.event == "EpochDone" and event.best] == [0]
+    kept = load_file(folder_of(events) / "model.safetensors")
+    assert all(torch.isfinite(tensor).all() for tensor in kept.values())
 
 
 def test_a_fault_in_a_plugin_ends_the_run_with_its_traceback_and_keeps_the_best_epoch(tiny_catalog, photos, tmp_path):
