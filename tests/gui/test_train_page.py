@@ -291,7 +291,7 @@ def test_late_events_of_another_run_are_ignored(qtbot, page, engine):
 
 
 def test_settings_of_another_run_fill_the_form(page, context):
-    config = parse_config({"data": {"path": "/x"}, "freezing": {"strategy": "freezing/last-stages", "options": {"k": 2}}})
+    config = parse_config({"data": {"path": "/x"}, "freezing": {"strategy": "freezing/last-stages", "options": {"k": 3}}})
     context.config_requested.emit(config)
     assert page.form.config() == config
 

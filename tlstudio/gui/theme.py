@@ -251,6 +251,7 @@ def _palette(now: Colors) -> QPalette:
         palette.setColor(key, color)
     for key in (role.WindowText, role.Text, role.ButtonText, role.HighlightedText):
         palette.setColor(QPalette.ColorGroup.Disabled, key, _faded(now))
+    palette.setColor(QPalette.ColorGroup.Disabled, role.PlaceholderText, _faded(now))
     palette.setColor(QPalette.ColorGroup.Disabled, role.Highlight, now.line)
     return palette
 
