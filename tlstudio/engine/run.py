@@ -274,8 +274,11 @@ def _underfit_advice(run: Training, prefix: str) -> Iterator[Event]:
         and run.recipe.weights.path is not None
         and run.control.wish == "go"
     ):
-        yield Note(level="advice", text=f"The head alone reaches {100 * accuracy:.1f} % on images it has not seen. Train again with "
-                   "the last stages learning to see whether the images need it.")  # fmt: skip
+        yield Note(
+            level="advice",
+            text=f"The head alone reaches {100 * accuracy:.1f} % on images it has not seen. Train again with the last stages "
+            "learning to see whether the images need it.",
+        )
 
 
 def _write_split(folder: Path, images: ImageSet, rows: dict[int, NDArray[np.int64]], excluded: dict[str, str]) -> None:

@@ -249,9 +249,8 @@ def _palette(now: Colors) -> QPalette:
         role.Dark: mix(now.line, now.text, 0.25), role.Shadow: QColor("#000000"),
     }.items():  # fmt: skip
         palette.setColor(key, color)
-    for key in (role.WindowText, role.Text, role.ButtonText, role.HighlightedText):
+    for key in (role.WindowText, role.Text, role.ButtonText, role.HighlightedText, role.PlaceholderText):
         palette.setColor(QPalette.ColorGroup.Disabled, key, _faded(now))
-    palette.setColor(QPalette.ColorGroup.Disabled, role.PlaceholderText, _faded(now))
     palette.setColor(QPalette.ColorGroup.Disabled, role.Highlight, now.line)
     return palette
 
