@@ -17,10 +17,9 @@ from pathlib import Path
 from PySide6.QtCore import QObject, QTimer
 from PySide6.QtWidgets import QApplication
 
-from tlstudio.api import DataConfig
+from tlstudio.api.config import SAMPLE_DATASET, DataConfig
 from tlstudio.gui import app, theme
 from tlstudio.gui.main_window import MainWindow
-from tlstudio.gui.pages.data import SAMPLE
 
 _EVERY_MS = 100
 _SETTLE_TICKS = 8
@@ -59,7 +58,7 @@ class Tour(QObject):
         window.resize(*self._size)
         yield lambda: window.context.catalog is not None
         yield from self._take("start")
-        window.open_config(DataConfig(path=str(self._images)) if self._images else SAMPLE)
+        window.open_config(DataConfig(path=str(self._images)) if self._images else DataConfig(dataset=SAMPLE_DATASET))
         yield lambda: window.context.data is not None
         yield from self._take("data", ticks=3 * _SETTLE_TICKS)
         yield from self._train({"run": {"epochs": 12}})

@@ -17,7 +17,7 @@ from tlstudio.engine.features import SplitModel
 from tlstudio.registry import load_catalog
 place = device.choose_place(RunConfig(device="cpu"))
 if {reuse}:
-    device.keep_freed_memory()
+    device.freed_memory_kept().__enter__()
 backbone = load_catalog().backbones["timm/tf_efficientnet_lite0"].build(2)
 backbone.module.eval().to(memory_format=torch.channels_last)
 model = SplitModel(backbone, len(backbone.stages), place)

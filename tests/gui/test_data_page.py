@@ -17,13 +17,13 @@ from tlstudio.gui.widgets.class_list import ALL
 
 
 def _thumbnails(page):
-    browser = page.browser
+    browser = page.view.browser
     return [browser.store.get(browser.row_at(i), browser._side()) for i in browser.grid.visible()]
 
 
 def test_first_start_offers_a_folder_and_the_sample(window):
     page = window.data_page
-    texts = [button.text() for button in page.empty.findChildren(type(page._check_button))]
+    texts = [button.text() for button in page.empty.findChildren(type(page.view._check_button))]
     assert page.stack.currentWidget() is page.empty
     assert texts[0].startswith("Open a folder")
     assert "Try the sample" in texts
@@ -31,13 +31,13 @@ def test_first_start_offers_a_folder_and_the_sample(window):
 
 def test_opening_a_folder_shows_thumbnails_classes_and_counts(qtbot, opened):
     page = opened.data_page
-    assert [(entry.name, entry.count) for entry in page.browser.classes.entries()] == [
+    assert [(entry.name, entry.count) for entry in page.view.browser.classes.entries()] == [
         ("All classes", 30), ("blue", 15), ("green", 10), ("red", 5)
     ]  # fmt: skip
     qtbot.waitUntil(lambda: all(_thumbnails(page)), timeout=10_000)
     assert not any(thumbnail.reason for thumbnail in _thumbnails(page))
     assert opened.windowTitle().startswith("photos")
-    assert "30 images" in page._facts.text()
+    assert "30 images" in page.view._facts.text()
     assert Memory().recent()[0].path.endswith("photos")
 
 
@@ -88,7 +88,7 @@ def test_what_cannot_be_opened_is_said_in_place_with_a_way_on(qtbot, loaded, tmp
 
 
 def test_a_class_a_split_and_a_text_filter_together(qtbot, opened):
-    browser = opened.data_page.browser
+    browser = opened.data_page.view.browser
     browser.classes.setCurrentIndex(browser.classes.model().index(2))
     assert browser.model.rowCount() == 10
     browser.split.setCurrentIndex(browser.split.findData(1))
@@ -104,7 +104,7 @@ def test_a_class_a_split_and_a_text_filter_together(qtbot, opened):
 
 
 def test_no_match_is_said_in_words(qtbot, opened):
-    browser = opened.data_page.browser
+    browser = opened.data_page.view.browser
     qtbot.keyClicks(browser.text, "zebra")
     qtbot.waitUntil(lambda: browser.nothing.isVisible())
     assert not browser.grid.isVisible()
@@ -112,26 +112,26 @@ def test_no_match_is_said_in_words(qtbot, opened):
 
 def test_the_large_view_goes_on_with_arrows_and_back_with_escape(qtbot, opened):
     page = opened.data_page
-    grid, viewer = page.browser.grid, page.viewer
+    grid, viewer = page.view.browser.grid, page.view.viewer
     grid.go_to(3)
     qtbot.keyClick(grid, Qt.Key.Key_Space)
-    assert page.stack.currentWidget() is viewer
+    assert page.view.stack.currentWidget() is viewer
     qtbot.waitUntil(lambda: "48 × 32 px" in viewer.text())
     assert "blue_003.png" in viewer.text()
     qtbot.keyClick(viewer, Qt.Key.Key_Right)
     qtbot.waitUntil(lambda: "blue_004.png" in viewer.text() and "px" in viewer.text())
     assert "blue" in viewer.text()
     qtbot.keyClick(viewer, Qt.Key.Key_Escape)
-    assert page.stack.currentWidget() is not viewer
+    assert page.view.stack.currentWidget() is not viewer
     assert grid.currentIndex().row() == 4
 
 
 def test_a_double_click_opens_and_a_drag_or_ctrl_a_selects(qtbot, opened):
     page = opened.data_page
-    grid = page.browser.grid
+    grid = page.view.browser.grid
     qtbot.keyClick(grid, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
     assert len(grid.selected()) == 30
-    assert "30 selected" in page.browser.counts.text()
+    assert "30 selected" in page.view.browser.counts.text()
     first = grid.visualRect(grid.model().index(1, 0)).center()
     qtbot.mouseClick(grid.viewport(), Qt.MouseButton.LeftButton, pos=first)
     assert grid.selected() == [1]
@@ -140,7 +140,7 @@ def test_a_double_click_opens_and_a_drag_or_ctrl_a_selects(qtbot, opened):
     assert grid.selected() == [1, 2, 3]
     qtbot.mouseClick(grid.viewport(), Qt.MouseButton.LeftButton, pos=first)
     qtbot.mouseDClick(grid.viewport(), Qt.MouseButton.LeftButton, pos=first)
-    assert page.stack.currentWidget() is page.viewer
+    assert page.view.stack.currentWidget() is page.view.viewer
 
 
 def test_unreadable_images_are_marked_found_and_filtered(qtbot, loaded, folder):
@@ -150,17 +150,17 @@ def test_unreadable_images_are_marked_found_and_filtered(qtbot, loaded, folder):
         loaded.open_path(folder)
     page = loaded.data_page
     page.check_images()
-    qtbot.waitUntil(lambda: len(page.browser.unreadable) == 2, timeout=20_000)
-    assert page.browser.model.rowCount() == 2
-    assert "2 images cannot be read" in page.notes.text()
+    qtbot.waitUntil(lambda: len(page.view.browser.unreadable) == 2, timeout=20_000)
+    assert page.view.browser.model.rowCount() == 2
+    assert "2 images cannot be read" in page.view.notes.text()
     qtbot.waitUntil(lambda: all(_thumbnails(page)))
     assert [thumbnail.reason for thumbnail in _thumbnails(page)] == ["empty file", "not an image"]
-    page.show_large(0)
-    qtbot.waitUntil(lambda: "empty file" in page.viewer.picture.reason())
+    page.view.show_large(0)
+    qtbot.waitUntil(lambda: "empty file" in page.view.viewer.picture.reason())
 
 
 def test_zooming_keeps_the_place_and_takes_sharper_thumbnails(qtbot, opened):
-    browser = opened.data_page.browser
+    browser = opened.data_page.view.browser
     browser.zoom.setValue(320)
     assert browser._side() == 384
     columns = browser.grid.columns()
@@ -178,7 +178,7 @@ def test_two_hundred_thousand_images_open_and_scroll_at_once(qtbot, opened):
         read=opened.data_page.opened.images.load,
     )
     many = Opened(config=DataConfig(path="many"), images=images, splits=np.zeros(n, np.int8))
-    browser = opened.data_page.browser
+    browser = opened.data_page.view.browser
     browser.show_data(many)
     bar = browser.grid.verticalScrollBar()
     bar.setValue(bar.maximum())
@@ -195,12 +195,12 @@ def test_names_that_cannot_be_printed_are_escaped(qtbot, loaded, tmp_path, folde
     (root / "blue" / "blue_000.png").rename(root / "blue" / "a\nb.png")
     with qtbot.waitSignal(loaded.context.data_changed, timeout=20_000):
         loaded.open_path(root)
-    names = [loaded.data_page.browser._name(i) for i in range(4)]
+    names = [loaded.data_page.view.browser._name(i) for i in range(4)]
     assert "blue/a\\nb.png" in names
 
 
 def test_notes_of_the_data_are_shown(qtbot, opened):
-    opened.data_page.notes.show_lines(("one", "two"))
-    assert opened.data_page.notes.text() == "one"
-    opened.data_page.notes._more.click()
-    assert opened.data_page.notes.text() == "one\ntwo"
+    opened.data_page.view.notes.show_lines(("one", "two"))
+    assert opened.data_page.view.notes.text() == "one"
+    opened.data_page.view.notes._more.click()
+    assert opened.data_page.view.notes.text() == "one\ntwo"

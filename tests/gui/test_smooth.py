@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import subprocess
 import sys
 import time
@@ -19,16 +18,33 @@ from tlstudio.gui.pages.train import TrainPage
 
 TICK = 0.010
 LIMIT = 0.050
-ATTEMPTS = 4  # the machine may be busy with other things: their delays are not the window's
 _SLEEPER = """
 import sys, time
-worst, end = 0.0, time.monotonic() + 600
-while time.monotonic() < end:
+while True:
     before = time.perf_counter()
     time.sleep(0.010)
-    worst = max(worst, time.perf_counter() - before - 0.010)
-    print(f"{worst:.4f}", flush=True)
+    late = time.perf_counter() - before - 0.010
+    if late > 0.005:
+        print(before, late, flush=True)
 """
+
+
+class Machine:
+    """How late a process is that only sleeps: what a busy machine does to everybody is not the window's doing."""
+
+    def __enter__(self):
+        self._process = subprocess.Popen([sys.executable, "-c", _SLEEPER], stdout=subprocess.PIPE, text=True)
+        return self
+
+    def __exit__(self, *_):
+        self._process.terminate()
+        lines = [line.split() for line in self._process.communicate()[0].splitlines()]
+        self.delays = np.array([line for line in lines if len(line) == 2], float).reshape(-1, 2)
+
+    def late(self, at, seconds):
+        """Its worst delay that overlaps with this stretch of time."""
+        begin, late = self.delays[:, 0], self.delays[:, 1]
+        return late[(begin < at + seconds) & (begin + TICK + late > at)].max(initial=0.0)
 
 
 class Watch:
@@ -36,26 +52,24 @@ class Watch:
 
     def __init__(self):
         self.gaps = []
-        self.cpu = []
+        self.at = []
         self._last = 0.0
         self._timer = QTimer()
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self._tick)
 
     def start(self):
-        self._last, self._cpu = time.perf_counter(), time.thread_time()
+        self._last = time.perf_counter()
         self._timer.start(round(TICK * 1000))
 
     def stop(self):
         self._timer.stop()
-        return np.array(self.gaps), np.array(self.cpu)
+        return np.array(self.at), np.array(self.gaps)
 
     def _tick(self):
         now = time.perf_counter()
-        cpu = time.thread_time()
+        self.at.append(self._last)
         self.gaps.append(now - self._last - TICK)
-        self.cpu.append(cpu - self._cpu)
-        self._cpu = cpu
         self._last = now
 
 
@@ -91,28 +105,22 @@ def train(qtbot, page, photos, strategy, epochs):
     watch.start()
     with qtbot.waitSignal(page.run_ended, timeout=240_000) as ended:
         assert page.start()
-    gaps, cpu = watch.stop()
+    at, gaps = watch.stop()
     assert isinstance(ended.args[0], RunFinished), ended.args[0]
     assert len(page.curves.data.epoch_positions) == epochs
-    return gaps, cpu
+    return at, gaps
 
 
 @pytest.mark.parametrize(("strategy", "epochs"), [("freezing/head-only", 40), ("freezing/last-stages", 4)])
 def test_no_gap_above_50_ms_while_it_trains(qtbot, page, photos, strategy, epochs):
-    attempts = []
-    for _ in range(ATTEMPTS):
-        with subprocess.Popen([sys.executable, "-c", _SLEEPER], stdout=subprocess.PIPE, text=True) as sleeper:
-            gaps, cpu = train(qtbot, page, photos, strategy, epochs)
-            sleeper.terminate()
-            machine = float(sleeper.stdout.read().split()[-2])
-        text = f"max {1000 * gaps.max():.1f} ms, p99 {1000 * np.percentile(gaps, 99):.1f} ms in {len(gaps)} ticks"
-        text += f", the window worked at most {1000 * cpu.max():.1f} ms at a stretch"
-        attempts.append(f"{text}; a process that only sleeps was late by {1000 * machine:.1f} ms")
-        print(strategy, attempts[-1])
-        if gaps.max() < LIMIT:
-            return
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else -1
-    pytest.fail(f"{strategy}, load {load:.1f}: " + "\n".join(attempts))
+    with Machine() as machine:
+        at, gaps = train(qtbot, page, photos, strategy, epochs)
+    worst = sorted(zip(gaps, at, strict=True), reverse=True)[:5]
+    own = [gap - machine.late(begin, gap + TICK) for gap, begin in worst]
+    text = ", ".join(f"{1000 * gap:.0f} (its own {1000 * mine:.0f})" for (gap, _), mine in zip(worst, own, strict=True))
+    text = f"{strategy}: {len(gaps)} ticks, p99 {1000 * np.percentile(gaps, 99):.0f} ms, worst gaps in ms: {text}"
+    print(text)
+    assert max(own) < LIMIT, text
 
 
 def test_events_take_the_window_little_time(qtbot, page, photos):

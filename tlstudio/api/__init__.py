@@ -1,39 +1,46 @@
-"""All that a plugin author needs: records, hooks, events, errors. Importing it pulls in neither torch nor Qt."""
+"""All that a plugin author needs: records, hooks, events, errors. Importing it pulls in neither torch nor Qt.
 
-from tlstudio.api.backbone import Backbone, BackboneSpec, Preprocessing, StateDict, WeightsSpec
-from tlstudio.api.config import (
-    AugmentConfig,
-    DataConfig,
-    FreezingConfig,
-    ModelConfig,
-    OptimConfig,
-    RunConfig,
-    TrainConfig,
-)
-from tlstudio.api.dataset import (
-    NO_SPLIT,
-    SPLIT_NAMES,
-    TEST,
-    TRAIN,
-    UNLABELLED,
-    VAL,
-    DatasetSpec,
-    ImageSet,
-    Options,
-)
-from tlstudio.api.errors import (
-    ConfigError,
-    DataError,
-    ExitCode,
-    ImageError,
-    Problem,
-    UserError,
-    WeightsError,
-)
-from tlstudio.api.events import Event, parse_event
-from tlstudio.api.freezing import FreezePlan, FreezingSpec, PlanContext, StageInfo
-from tlstudio.api.hookspecs import API_VERSION, ENTRY_POINT_GROUP, hookimpl
-from tlstudio.api.images import IMAGE_SUFFIXES, decode, is_ignored_name, is_image_name
+A name's module is imported when the name is first asked for: the window paints before pydantic and numpy are there.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tlstudio.api.backbone import Backbone, BackboneSpec, Preprocessing, StateDict, WeightsSpec
+    from tlstudio.api.config import (
+        AugmentConfig,
+        DataConfig,
+        FreezingConfig,
+        ModelConfig,
+        OptimConfig,
+        RunConfig,
+        TrainConfig,
+    )
+    from tlstudio.api.dataset import (
+        NO_SPLIT,
+        SPLIT_NAMES,
+        TEST,
+        TRAIN,
+        UNLABELLED,
+        VAL,
+        DatasetSpec,
+        ImageSet,
+        Options,
+    )
+    from tlstudio.api.errors import (
+        ConfigError,
+        DataError,
+        ExitCode,
+        ImageError,
+        Problem,
+        UserError,
+        WeightsError,
+    )
+    from tlstudio.api.events import Event, parse_event
+    from tlstudio.api.freezing import FreezePlan, FreezingSpec, PlanContext, StageInfo
+    from tlstudio.api.hookspecs import API_VERSION, ENTRY_POINT_GROUP, hookimpl
+    from tlstudio.api.images import IMAGE_SUFFIXES, decode, is_ignored_name, is_image_name
 
 __all__ = [
     "API_VERSION",
@@ -78,3 +85,18 @@ __all__ = [
     "is_image_name",
     "parse_event",
 ]
+
+_MODULES = ("errors", "images", "hookspecs", "backbone", "dataset", "freezing", "config", "events")  # the light ones first
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        for module in _MODULES:
+            found = import_module(f"{__name__}.{module}")
+            if hasattr(found, name):
+                return globals().setdefault(name, getattr(found, name))
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

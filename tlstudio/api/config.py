@@ -17,6 +17,7 @@ from tlstudio.api.errors import ConfigError, Problem
 
 DEFAULT_BACKBONE = "timm/tf_efficientnet_lite0"
 DEFAULT_STRATEGY = "freezing/head-only"
+SAMPLE_DATASET = "datasets/digits"
 
 
 class _Section(BaseModel):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import pluggy
 
-from tlstudio.api.backbone import BackboneSpec
-from tlstudio.api.dataset import DatasetSpec
-from tlstudio.api.freezing import FreezingSpec
+if TYPE_CHECKING:
+    from tlstudio.api.backbone import BackboneSpec
+    from tlstudio.api.dataset import DatasetSpec
+    from tlstudio.api.freezing import FreezingSpec
 
 API_VERSION = 1
 """Raised when a change to `tlstudio.api` breaks plugins; a plugin may state ``TLSTUDIO_API = 1`` in its module."""

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from tlstudio.engine.control import Control
     from tlstudio.registry import Catalog
 
-_SAMPLE = "datasets/digits"
 _SETTINGS_HELP = "Settings by their dotted name, such as run.epochs=5 or model.backbone=torchvision/resnet18."
 
 Settings = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help=_SETTINGS_HELP, show_default=False)]
@@ -66,9 +65,11 @@ def demo(
     session = session_of(context)
     if not (headless or as_json or settings) and _somebody_can_see():
         raise typer.Exit(window.open_window(session, demo=True))
+    from tlstudio.api.config import SAMPLE_DATASET
+
     with _errors_as_events(as_json):
         catalog = session.catalog()
-        config = configure(f"data.dataset={_SAMPLE}", settings or [], catalog, session.workspace)
+        config = configure(f"data.dataset={SAMPLE_DATASET}", settings or [], catalog, session.workspace)
     if not as_json:
         typer.echo("Training on the sample images: 1,797 handwritten digits, 10 classes.")
     raise typer.Exit(run(config, catalog, session, as_json=as_json))
@@ -108,7 +109,7 @@ def _name_problems(config: TrainConfig, catalog: Catalog, workspace: Path, *, al
     Args:
         alone: whether nothing else was found wrong before.
     """
-    from tlstudio.api.config import DataConfig
+    from tlstudio.api.config import SAMPLE_DATASET, DataConfig
     from tlstudio.api.errors import ConfigError, DataError, Problem, UserError
 
     try:
@@ -119,7 +120,7 @@ def _name_problems(config: TrainConfig, catalog: Catalog, workspace: Path, *, al
         field = "data.path" if isinstance(error, DataError) else "model.weights"
         others: tuple[Problem, ...] = ()
         if field == "data.path":  # it hides what is wrong beside it: look again with images that are there
-            sample = config.model_copy(update={"data": DataConfig(dataset=_SAMPLE)})
+            sample = config.model_copy(update={"data": DataConfig(dataset=SAMPLE_DATASET)})
             with contextlib.suppress(DataError):
                 others = _name_problems(sample, catalog, workspace, alone=False)
         if alone and not others:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from tlstudio.api.config import RunConfig
 from tlstudio.api.errors import ConfigError, Problem
 
 _M_MMAP_MAX, _M_TRIM_THRESHOLD, _M_TOP_PAD = -4, -1, -2
+_GIVE_BACK_SECONDS = 1.0
+_memory_lock = threading.Lock()
+_memory_users: list[object] = []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,13 +71,12 @@ def settings_for(place: Place) -> Iterator[None]:
     if place.device.type == "cuda":
         torch.backends.cudnn.benchmark = True
         torch.set_float32_matmul_precision("high")
-    keep_freed_memory()
     try:
-        yield
+        with freed_memory_kept():
+            yield
     finally:
         torch.backends.cudnn.benchmark = before[0]
         torch.set_float32_matmul_precision(before[1])
-        give_memory_back()
 
 
 def _autocast(precision: str, device: torch.device) -> torch.dtype | None:
@@ -87,26 +90,40 @@ def _autocast(precision: str, device: torch.device) -> torch.dtype | None:
     return chosen
 
 
-def keep_freed_memory() -> None:
+@contextlib.contextmanager
+def freed_memory_kept() -> Iterator[None]:
     """Let glibc reuse the memory of activations instead of asking the kernel for fresh pages at every layer.
 
-    Forward passes on a CPU spend half of their time in page faults otherwise (tests/benchmarks/allocator.py).
+    Forward passes on a CPU spend half of their time in page faults otherwise (tests/benchmarks/allocator.py). It holds for the
+    whole process, from the first run that enters to the last that leaves. What is free then goes back to the system a little
+    later: that blocks every other thread's allocations for some 50 ms, just when a window wants to show how the run ended.
     """
     libc = _glibc()
-    if libc is not None:
+    if libc is None:
+        yield
+        return
+    with _memory_lock:
+        _memory_users.append(None)
         libc.mallopt(_M_MMAP_MAX, 0)
         libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
         libc.mallopt(_M_TOP_PAD, 64 * 2**20)
+    try:
+        yield
+    finally:
+        with _memory_lock:
+            _memory_users.pop()
+        timer = threading.Timer(_GIVE_BACK_SECONDS, _give_memory_back, (libc,))
+        timer.daemon = True
+        timer.start()
 
 
-def give_memory_back() -> None:
-    """Undo `keep_freed_memory` when a run is over: the window lives on."""
-    libc = _glibc()
-    if libc is not None:
-        libc.mallopt(_M_MMAP_MAX, 65536)  # glibc's own defaults
-        libc.mallopt(_M_TRIM_THRESHOLD, 128 * 1024)
-        libc.mallopt(_M_TOP_PAD, 0)
-        libc.malloc_trim(0)
+def _give_memory_back(libc: ctypes.CDLL) -> None:
+    with _memory_lock:
+        if not _memory_users:
+            libc.mallopt(_M_MMAP_MAX, 65536)  # glibc's own defaults
+            libc.mallopt(_M_TRIM_THRESHOLD, 128 * 1024)
+            libc.mallopt(_M_TOP_PAD, 0)
+            libc.malloc_trim(0)
 
 
 def _glibc() -> ctypes.CDLL | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
-from tlstudio.api.config import DataConfig
-from tlstudio.api.dataset import ImageSet
-from tlstudio.registry import Catalog
+if TYPE_CHECKING:
+    from tlstudio.api.config import DataConfig
+    from tlstudio.api.dataset import ImageSet
+    from tlstudio.registry import Catalog
 
 
 @dataclass(frozen=True, kw_only=True)

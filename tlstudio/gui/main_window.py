@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDropEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QMainWindow, QMenu, QStackedWidget, QWidget
 
 from tlstudio import __version__
-from tlstudio.api.config import DataConfig
 from tlstudio.gui import closing, theme
 from tlstudio.gui.actions import ActionSet
 from tlstudio.gui.commands import commands
@@ -21,6 +20,9 @@ from tlstudio.gui.rail import Rail
 from tlstudio.gui.status import StatusBar
 from tlstudio.gui.widgets.error_dialog import ErrorDialog
 from tlstudio.gui.widgets.palette import CommandPalette
+
+if TYPE_CHECKING:
+    from tlstudio.api.config import DataConfig
 
 PAGES = ("data", "train", "runs", "evaluate", "predict", "plugins", "settings")
 
@@ -99,7 +101,8 @@ class MainWindow(QMainWindow):
 
     def open_path(self, path: Path) -> None:
         """Open a folder, an archive or a CSV file and show it."""
-        self.open_config(DataConfig(path=str(path)))
+        self.show_page("data")
+        self.data_page.open_path(path)
 
     @Slot(object)
     def open_config(self, config: DataConfig) -> None:
@@ -171,7 +174,7 @@ class MainWindow(QMainWindow):
             event.ignore()
             return
         self.memory.set_state("window", self.saveGeometry())
-        self.data_page.browser.close_store()
+        self.data_page.shut_down()
         event.accept()
         self.closed.emit()
 
@@ -203,11 +206,11 @@ class MainWindow(QMainWindow):
 
     def _fill_recent(self) -> None:
         self._recent.clear()
-        for config in self.memory.recent():
-            action = self._recent.addAction(title_of(config))
-            action.setToolTip(config.path or "")
-            action.setStatusTip(config.path or "")
-            action.triggered.connect(lambda _checked=False, config=config: self.open_config(config))
+        for recent in self.memory.recent():
+            action = self._recent.addAction(title_of(recent))
+            action.setToolTip(recent.path or "")
+            action.setStatusTip(recent.path or "")
+            action.triggered.connect(lambda _checked=False, recent=recent: self.open_config(recent.config()))
         if self._recent.isEmpty():
             self._recent.addAction(self.tr("Nothing yet")).setEnabled(False)
             return

@@ -4,17 +4,50 @@ from __future__ import annotations
 
 import contextlib
 import json
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 from PySide6.QtCore import QByteArray, QSettings
 
 from tlstudio import paths, safe_io
-from tlstudio.api.config import DataConfig
 from tlstudio.api.images import printable
 from tlstudio.gui.theme import Choice
 
+if TYPE_CHECKING:
+    from tlstudio.api.config import DataConfig
+
 _MAX_RECENT = 8
 _CHOICES: tuple[Choice, ...] = ("system", "light", "dark")
+
+
+class Source(Protocol):
+    """Where data come from: a `DataConfig`, or what is remembered of one."""
+
+    @property
+    def path(self) -> str | None:
+        """Folder, archive or CSV file."""
+
+    @property
+    def dataset(self) -> str | None:
+        """Name of the data-set plugin."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recent:
+    """Data that were opened once, as the file tells; the window shows them before it can check a configuration."""
+
+    path: str | None
+    dataset: str | None
+    options: dict[str, Any]
+    item: dict[str, Any]
+
+    def config(self) -> DataConfig:
+        """What opens them again."""
+        from tlstudio.api.config import DataConfig
+
+        with contextlib.suppress(ValueError):
+            return DataConfig.model_validate(self.item)
+        return DataConfig(path=self.path, dataset=self.dataset)
 
 
 class Memory:
@@ -56,23 +89,20 @@ class Memory:
         """Keep it."""
         self._settings.setValue(f"geometry/{name}", value)
 
-    def recent(self) -> list[DataConfig]:
+    def recent(self) -> list[Recent]:
         """What was opened last, newest first."""
         try:
             items = json.loads(self._recent_file.read_bytes())
         except (OSError, ValueError):
             return []
-        found: list[DataConfig] = []
-        for item in items if isinstance(items, list) else []:
-            with contextlib.suppress(ValueError):
-                found.append(DataConfig.model_validate(item))
-        return found[:_MAX_RECENT]
+        found = [_recent(item) for item in items] if isinstance(items, list) else []
+        return [recent for recent in found if recent is not None][:_MAX_RECENT]
 
     def add_recent(self, config: DataConfig) -> None:
         """This was opened now."""
-        key = _key(config)
-        rest = [known for known in self.recent() if _key(known) != key]
-        items = [known.model_dump(mode="json", exclude_defaults=True) for known in (config, *rest)][:_MAX_RECENT]
+        item = config.model_dump(mode="json", exclude_defaults=True)
+        new = _recent(item)
+        items = [item, *(known.item for known in self.recent() if new is None or _key(known) != _key(new))][:_MAX_RECENT]
         with contextlib.suppress(OSError):
             self._recent_file.parent.mkdir(parents=True, exist_ok=True)
             safe_io.write_json(self._recent_file, items)
@@ -83,7 +113,7 @@ class Memory:
             self._recent_file.unlink(missing_ok=True)
 
 
-def title_of(config: DataConfig) -> str:
+def title_of(config: Source) -> str:
     """A short name for opened data: the folder's or file's name, else the kind of data."""
     if config.path:
         name = config.path.replace("\\", "/").rstrip("/").rpartition("/")[2]
@@ -91,5 +121,14 @@ def title_of(config: DataConfig) -> str:
     return (config.dataset or "?").rpartition("/")[2].replace("-", " ").replace("_", " ").capitalize()
 
 
-def _key(config: DataConfig) -> tuple[Any, ...]:
+def _recent(item: object) -> Recent | None:
+    if not isinstance(item, dict):
+        return None
+    path, dataset, options = item.get("path"), item.get("dataset"), item.get("options", {})
+    if not (isinstance(path, str | None) and isinstance(dataset, str | None) and isinstance(options, dict)):
+        return None
+    return Recent(path=path, dataset=dataset, options=options, item=item) if path or dataset else None
+
+
+def _key(config: Recent) -> tuple[Any, ...]:
     return (config.path, config.dataset, json.dumps(config.options, sort_keys=True, default=str))

@@ -6,14 +6,12 @@ import platform
 import sys
 import traceback
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 from PySide6.QtCore import QCoreApplication
 
 from tlstudio import __version__
 from tlstudio.api.errors import UserError
-from tlstudio.api.events import RunFailed
 
 _PACKAGES = ("PySide6-Essentials", "torch", "torchvision", "timm", "numpy", "Pillow")
 
@@ -32,6 +30,8 @@ def describe(error: object) -> Described:
     """A problem in words."""
     if isinstance(error, Described):
         return error
+    from tlstudio.api.events import RunFailed
+
     if isinstance(error, UserError):
         return Described(title=error.title, detail=error.detail, hint=error.hint)
     if isinstance(error, RunFailed):
@@ -56,6 +56,8 @@ def describe(error: object) -> Described:
 
 def versions() -> str:
     """Versions and machine, one a line; imports nothing heavy."""
+    from importlib import metadata
+
     lines = [
         f"tlstudio {__version__}",
         f"Python {platform.python_version()} ({sys.platform}, {platform.machine()})",

@@ -1,4 +1,7 @@
-"""What happens after the window is painted: load plugins, open data, import torch. Each step leaves the window alive."""
+"""What happens once the window is painted: load plugins, open data, import torch. Each step leaves the window alive.
+
+Nothing that takes long to import (pydantic, numpy, the plugins, torch) is imported before the first paint.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,21 @@ import importlib
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, QTimer, Signal, Slot
+from PySide6.QtCore import QEvent, QObject, QTimer, Signal, Slot
+from PySide6.QtWidgets import QStackedWidget, QWidget
 
-from tlstudio.api.config import DEFAULT_BACKBONE, DataConfig, RunConfig
-from tlstudio.gui.main_window import MainWindow
-from tlstudio.gui.pages.data import SAMPLE
+from tlstudio.gui.main_window import PAGES, MainWindow
 from tlstudio.gui.widgets.background import run_in_background
-from tlstudio.registry import Catalog, load_catalog
 
+if TYPE_CHECKING:
+    from tlstudio.api.config import DataConfig
+    from tlstudio.registry import Catalog
+
+_PAUSE_MS = 100  # for what the user does meanwhile
 _DATA_FIRST_MS = 2000  # what opens slowly does not hold up torch for longer
+_UNPAINTED_MS = 1000  # a window that starts hidden or minimised is not painted, but gets ready all the same
 
 
 class Startup(QObject):
@@ -35,33 +43,49 @@ class Startup(QObject):
         super().__init__(window)
         self._window = window
         self._demo = demo
-        self._config = DataConfig(path=str(open_path)) if open_path is not None else SAMPLE if demo else None
+        self._open_path = open_path
+        self._opens = demo or open_path is not None
         self._off, self._all_off = tuple(plugins_off), all_plugins_off
+        self._began = False
         self._plots = False
         self._warming = False
-        QTimer.singleShot(0, self, self._load_plugins)
+        if self._opens:
+            window.data_page.show_opening(open_path.name if open_path is not None else self.tr("the sample"))
+            window.context.data_changed.connect(self._go_on)
+        window.installEventFilter(self)
+        QTimer.singleShot(_UNPAINTED_MS, self, self._begin)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Begin with the window's first paint: after it, not in it."""
+        if event.type() == QEvent.Type.Paint:
+            watched.removeEventFilter(self)
+            QTimer.singleShot(0, self, self._begin)
+        return False
 
     @Slot()
-    def _load_plugins(self) -> None:
-        if self._config is not None:
-            self._window.context.data_changed.connect(self._go_on)
-            self._window.data_page.open_config(self._config)  # shows that it opens; goes on when the plugins are there
-        off, all_off = self._off, self._all_off
+    def _begin(self) -> None:
+        if self._began:
+            return
+        self._began = True
+        off, all_off, path, opens = self._off, self._all_off, self._open_path, self._opens
         run_in_background(
             self,
-            lambda _task: load_catalog(off=off, all_off=all_off),
+            lambda _task: _load(off, all_off, path, opens),
             done=self._plugins_loaded,
             failed=self._window.context.problem.emit,
         )
 
-    def _plugins_loaded(self, catalog: Catalog) -> None:
+    def _plugins_loaded(self, loaded: tuple[Catalog, DataConfig | None]) -> None:
+        catalog, config = loaded
         self._window.context.set_catalog(catalog)
+        if config is not None:
+            self._window.data_page.open_config(config)
         # The plots' library makes no Qt object when it is imported, so another thread may do it.
         run_in_background(self, lambda _task: importlib.import_module("pyqtgraph"), done=self._plots_ready)
 
     def _plots_ready(self, _module: object) -> None:
         self._plots = True
-        if self._config is None or self._window.context.data is not None:
+        if not self._opens or self._window.context.data is not None:
             self._go_on()
         else:
             QTimer.singleShot(_DATA_FIRST_MS, self, self._warm_up)
@@ -86,11 +110,38 @@ class Startup(QObject):
     def _warmed(self, device: str) -> None:
         self._window.set_device(device)
         self.warm.emit()
+        self._make_pages(PAGES)
+
+    def _make_pages(self, names: tuple[str, ...]) -> None:
+        """Make the pages that nobody has looked at yet, one at a time: the first look is quick then, also during a run."""
+        if names and not self._window.context.run_active:
+            page = self._window.page(names[0])
+            if not page.isVisible():
+                page.resize(self._window.stack.size())
+                for part in (page, *(part for stack in page.findChildren(QStackedWidget) for part in _parts(stack))):
+                    part.grab()  # styles, lays out and paints it once: most of what a first look costs
+            QTimer.singleShot(_PAUSE_MS, self, lambda: self._make_pages(names[1:]))
 
     def _not_warmed(self, error: BaseException) -> None:
         self._window.set_device(self.tr("torch cannot be used"))
         self._window.context.problem.emit(error)
         self.warm.emit()
+
+
+def _load(off: tuple[str, ...], all_off: bool, path: Path | None, opens: bool) -> tuple[Catalog, DataConfig | None]:
+    """Load the plugins and what the Data page needs to show images; and make the configuration of what to open."""
+    from tlstudio.api.config import SAMPLE_DATASET, DataConfig
+    from tlstudio.registry import load_catalog
+
+    catalog = load_catalog(off=off, all_off=all_off)
+    importlib.import_module("tlstudio.gui.opening")
+    if not opens:
+        return catalog, None
+    return catalog, DataConfig(path=str(path)) if path is not None else DataConfig(dataset=SAMPLE_DATASET)
+
+
+def _parts(stack: QStackedWidget) -> list[QWidget]:
+    return [stack.widget(index) for index in range(stack.count())]
 
 
 def _look_into_no_sources() -> None:
@@ -105,6 +156,8 @@ def _look_into_no_sources() -> None:
 
 def _warm_up(catalog: Catalog) -> str:
     """Import the engine and with it torch; returns what it computes on. By name, since the window must not import torch."""
+    from tlstudio.api.config import DEFAULT_BACKBONE, RunConfig
+
     _look_into_no_sources()
     warm = importlib.import_module("tlstudio.engine.warmup").warm_up
     warm(catalog.backbones.get(DEFAULT_BACKBONE))

@@ -6,12 +6,15 @@ import contextlib
 import os
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QTimer, Slot
 from PySide6.QtWidgets import QLabel, QMainWindow, QStatusBar
 
-from tlstudio.api.events import EpochStarted, Progress, RunFailed, RunFinished, RunStarted, StepDone
 from tlstudio.gui.context import AppContext
+
+if TYPE_CHECKING:
+    from tlstudio.api.events import StepDone
 
 _MEMORY_MS = 2000
 
@@ -57,6 +60,8 @@ class StatusBar(QStatusBar):
 
     @Slot(object)
     def _follow(self, event: object) -> None:
+        from tlstudio.api.events import EpochStarted, Progress, RunFailed, RunFinished, RunStarted, StepDone
+
         if isinstance(event, RunStarted):
             self._epochs, self._epoch, self._first = event.epochs, 0, None
         elif isinstance(event, EpochStarted):

@@ -70,13 +70,6 @@ class RunDetails(QWidget):
         self._task: Task | None = None
         self._runs: tuple[RunInfo, ...] = ()
         self._shown: list[Replay] = []
-        self._built = False
-
-    def build(self) -> None:
-        """Make what is inside, once; later than the widget itself, so that opening the page is not felt while a run goes."""
-        if self._built:
-            return
-        self._built = True
         self.strip = StageStrip(self)
         self.curves = RunCurves(self)
         self.text = QTextBrowser(self)
@@ -105,7 +98,6 @@ class RunDetails(QWidget):
 
     def show_runs(self, runs: Sequence[RunInfo]) -> None:
         """Show these runs; their events are read in the background."""
-        self.build()
         if self._task is not None:
             self._task.cancel()
             self._task = None

@@ -144,7 +144,6 @@ class RunsPage(QWidget):
     def showEvent(self, event: QShowEvent) -> None:
         """Read what changed while out of sight."""
         super().showEvent(event)
-        QTimer.singleShot(0, self.details, self.details.build)
         if self._stale:
             self.refresh()
 

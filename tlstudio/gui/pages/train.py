@@ -6,9 +6,9 @@ import re
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QMessageBox, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QMessageBox, QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
-from tlstudio.api.config import DataConfig, TrainConfig
+from tlstudio.api.config import SAMPLE_DATASET, DataConfig, TrainConfig
 from tlstudio.api.errors import ConfigError, Problem
 from tlstudio.api.events import EpochStarted, Event, Prepared, RunFailed, RunStarted
 from tlstudio.engine.control import Control
@@ -22,7 +22,6 @@ from tlstudio.gui.widgets.empty_state import EmptyState
 from tlstudio.gui.widgets.plots import RunCurves
 from tlstudio.registry import Catalog
 
-SAMPLE = DataConfig(dataset="datasets/digits")
 _FIELD_LINE = re.compile(r"^([a-z_]+(?:\.[a-z_]+)+): (.+)$")
 
 
@@ -135,6 +134,8 @@ class TrainPage(QWidget):
     def showEvent(self, event: QShowEvent) -> None:
         """Only now look at the network: that imports torch, which the start of the window must not wait for."""
         super().showEvent(event)
+        for button in self.findChildren(QPushButton):
+            button.ensurePolished()  # those of a run as well, now and not when it starts
         self._look_at_network()
 
     # The run
@@ -227,7 +228,7 @@ class TrainPage(QWidget):
 
     def _try_sample(self) -> None:
         self._context.page_requested.emit("data")
-        self._context.data_requested.emit(SAMPLE)
+        self._context.data_requested.emit(DataConfig(dataset=SAMPLE_DATASET))
 
     def _connect(self) -> None:
         context = self._context

@@ -109,11 +109,11 @@ class RunMonitor(QWidget):
             self.add_note(event)
         elif isinstance(event, RunFinished):
             self.result.show_result(event, folder=self.progress.folder, best=self.progress.best)
-            self._lower.setCurrentWidget(self.result)
             self.result.set_advice([note.text for note in self._advice()])
+            self._reveal(self.result)
         elif isinstance(event, RunFailed):
             self.failure.show_failure(event)
-            self._lower.setCurrentWidget(self.failure)
+            self._reveal(self.failure)
         if isinstance(event, StepDone | Progress):  # they come often: show the newest a little later
             if not self._soon.isActive():
                 self._soon.start()
@@ -132,6 +132,10 @@ class RunMonitor(QWidget):
     def show_problem(self, text: str) -> None:
         """Say in the status line why a run cannot start."""
         self._set_status(text, role="error")
+
+    def _reveal(self, card: QWidget) -> None:
+        """Show a card a moment later: what the end of a run changes is laid out and painted in several small steps."""
+        QTimer.singleShot(0, self, lambda: self._lower.setCurrentWidget(card) if self.progress.end is not None else None)
 
     def _advice(self) -> list[Note]:
         items = [self.notes.item(row).data(Qt.ItemDataRole.UserRole) for row in range(self.notes.count())]
