@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tlstudio import api
 from tlstudio.api import ConfigError, TrainConfig
 from tlstudio.api.config import field_names, parse_config_json, with_overrides
 
@@ -88,3 +89,8 @@ def test_the_api_pulls_in_neither_torch_nor_qt():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_every_public_name_can_be_imported():
+    assert all(hasattr(api, name) for name in api.__all__)
+    assert not hasattr(api, "no_such_name")

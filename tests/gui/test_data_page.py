@@ -55,6 +55,21 @@ def test_opening_waits_for_the_plugins(qtbot, window, catalog, folder):
         window.context.set_catalog(catalog)
 
 
+def test_what_the_user_opens_meanwhile_replaces_what_the_start_would_open(qtbot, window, catalog, folder):
+    window.data_page.open_when_ready(None)
+    window.open_path(folder)
+    with qtbot.waitSignal(window.context.data_changed, timeout=20_000) as opened:
+        window.context.set_catalog(catalog)
+    assert opened.args[0].config.path == str(folder)
+
+
+def test_cancelling_before_the_plugins_are_loaded_opens_nothing(window, catalog):
+    window.data_page.open_when_ready(None)
+    window.data_page._cancel_opening()
+    window.context.set_catalog(catalog)
+    assert window.data_page.stack.currentWidget() is window.data_page.empty
+
+
 def test_a_dropped_folder_opens(qtbot, loaded, folder):
     data = QMimeData()
     data.setUrls([QUrl.fromLocalFile(str(folder))])

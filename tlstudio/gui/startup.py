@@ -18,7 +18,6 @@ from tlstudio.gui.main_window import PAGES, MainWindow
 from tlstudio.gui.widgets.background import run_in_background
 
 if TYPE_CHECKING:
-    from tlstudio.api.config import DataConfig
     from tlstudio.registry import Catalog
 
 _PAUSE_MS = 100  # for what the user does meanwhile
@@ -43,14 +42,13 @@ class Startup(QObject):
         super().__init__(window)
         self._window = window
         self._demo = demo
-        self._open_path = open_path
         self._opens = demo or open_path is not None
         self._off, self._all_off = tuple(plugins_off), all_plugins_off
         self._began = False
         self._plots = False
         self._warming = False
         if self._opens:
-            window.data_page.show_opening(open_path.name if open_path is not None else self.tr("the sample"))
+            window.data_page.open_when_ready(open_path)
             window.context.data_changed.connect(self._go_on)
         window.installEventFilter(self)
         QTimer.singleShot(_UNPAINTED_MS, self, self._begin)
@@ -67,19 +65,16 @@ class Startup(QObject):
         if self._began:
             return
         self._began = True
-        off, all_off, path, opens = self._off, self._all_off, self._open_path, self._opens
+        off, all_off = self._off, self._all_off
         run_in_background(
             self,
-            lambda _task: _load(off, all_off, path, opens),
+            lambda _task: _load(off, all_off),
             done=self._plugins_loaded,
             failed=self._window.context.problem.emit,
         )
 
-    def _plugins_loaded(self, loaded: tuple[Catalog, DataConfig | None]) -> None:
-        catalog, config = loaded
+    def _plugins_loaded(self, catalog: Catalog) -> None:
         self._window.context.set_catalog(catalog)
-        if config is not None:
-            self._window.data_page.open_config(config)
         # The plots' library makes no Qt object when it is imported, so another thread may do it.
         run_in_background(self, lambda _task: importlib.import_module("pyqtgraph"), done=self._plots_ready)
 
@@ -128,16 +123,13 @@ class Startup(QObject):
         self.warm.emit()
 
 
-def _load(off: tuple[str, ...], all_off: bool, path: Path | None, opens: bool) -> tuple[Catalog, DataConfig | None]:
-    """Load the plugins and what the Data page needs to show images; and make the configuration of what to open."""
-    from tlstudio.api.config import SAMPLE_DATASET, DataConfig
+def _load(off: tuple[str, ...], all_off: bool) -> Catalog:
+    """Load the plugins, and import what the Data page needs to show images."""
     from tlstudio.registry import load_catalog
 
     catalog = load_catalog(off=off, all_off=all_off)
     importlib.import_module("tlstudio.gui.opening")
-    if not opens:
-        return catalog, None
-    return catalog, DataConfig(path=str(path)) if path is not None else DataConfig(dataset=SAMPLE_DATASET)
+    return catalog
 
 
 def _parts(stack: QStackedWidget) -> list[QWidget]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,7 @@ class DataPage(QWidget):
     def __init__(self, context: AppContext, memory: Memory, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._context, self._memory = context, memory
-        self._waiting: DataConfig | None = None
+        self._waiting: Callable[[], DataConfig] | None = None
         self._opening: Task | None = None
         self._view: DataView | None = None
         self.opened: Opened | None = None
@@ -60,16 +61,14 @@ class DataPage(QWidget):
 
     def open_path(self, path: Path) -> None:
         """Open a folder, an archive or a CSV file."""
-        from tlstudio.api.config import DataConfig
-
-        self.open_config(DataConfig(path=str(path)))
+        self.open_config(_config_of(path))
 
     def open_config(self, config: DataConfig) -> None:
         """Open what a configuration names; waits for the plugins where they are not loaded yet."""
-        self.show_opening(title_of(config))
+        self._show_opening(title_of(config))
         catalog = self._context.catalog
         if catalog is None:
-            self._waiting = config
+            self._waiting = lambda: config
             return
         from tlstudio.gui.opening import open_data
 
@@ -77,8 +76,12 @@ class DataPage(QWidget):
             self, lambda _task: open_data(catalog, config), done=self._show, failed=self._open_failed
         )
 
-    def show_opening(self, name: str) -> None:
-        """Say that something is being opened, instead of whatever was being opened before."""
+    def open_when_ready(self, path: Path | None) -> None:
+        """Open a path, or the sample, once the plugins are loaded, unless the user cancels or opens something else by then."""
+        self._show_opening(path.name if path is not None else self.tr("the sample"))
+        self._waiting = lambda: _config_of(path)
+
+    def _show_opening(self, name: str) -> None:
         self._loading_text.setText(self.tr("Opening {name} …").format(name=name))
         self.stack.setCurrentWidget(self.loading)
         if self._opening is not None:
@@ -104,14 +107,12 @@ class DataPage(QWidget):
 
     def open_sample(self) -> None:
         """Open the data set that ships with the program."""
-        from tlstudio.api.config import SAMPLE_DATASET, DataConfig
-
-        self.open_config(DataConfig(dataset=SAMPLE_DATASET))
+        self.open_config(_config_of(None))
 
     def _catalog_arrived(self, _catalog: object) -> None:
         if self._waiting is not None:
-            config, self._waiting = self._waiting, None
-            self.open_config(config)
+            config_of, self._waiting = self._waiting, None
+            self.open_config(config_of())
 
     def _show(self, opened: Opened) -> None:
         self.opened = opened
@@ -192,3 +193,10 @@ class DataPage(QWidget):
             layout.addWidget(widget, 0, Qt.AlignmentFlag.AlignHCenter)
         layout.addStretch(3)
         return page
+
+
+def _config_of(path: Path | None) -> DataConfig:
+    """What opens a path, or the sample."""
+    from tlstudio.api.config import SAMPLE_DATASET, DataConfig
+
+    return DataConfig(path=str(path)) if path is not None else DataConfig(dataset=SAMPLE_DATASET)
