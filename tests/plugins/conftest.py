@@ -16,7 +16,7 @@ sys.path[:0] = [folder for folder in PLUGIN_FOLDERS if folder not in sys.path]
 
 _LISTING = """
 import json, sys, time
-import tlstudio.api
+from tlstudio.api import *  # all of it, as in the program, where the registry has imported it before any plugin
 start = time.process_time()
 module = __import__(sys.argv[1])
 records = [record for name in dir(module) if name.startswith("register_") for record in getattr(module, name)()]
