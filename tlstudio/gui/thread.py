@@ -25,7 +25,7 @@ Runner = Callable[[TrainConfig, Catalog, Path, Control], Iterator[Event]]
 
 _STACK_BYTES = 16 * 2**20  # macOS gives a thread 512 KB, too little for numpy's and torch's deep calls
 _NICENESS = 5
-_SWITCH_SECONDS = 0.0005
+_SWITCH_SECONDS = 0.0001
 """How long this thread may keep Python's lock when the window wants it. One painting asks for it dozens of times: with the
 usual 5 ms these waits add up to more than 50 ms."""
 
