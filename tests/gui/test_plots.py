@@ -15,6 +15,7 @@ from tlstudio.api.config import TrainConfig
 from tlstudio.api.events import EpochDone, EpochStarted, Prepared, RunFinished, RunStarted, StageState, StepDone
 from tlstudio.gui import theme
 from tlstudio.gui.widgets.curve_data import CurveData, Series
+from tlstudio.gui.widgets.curve_plot import round_range
 from tlstudio.gui.widgets.overlay import OverlayCurves, run_colors
 from tlstudio.gui.widgets.plots import RunCurves
 from tlstudio.runs.recorder import record
@@ -142,6 +143,52 @@ def test_the_loss_can_be_seen_on_a_logarithmic_axis_even_where_it_is_zero_or_not
     curves.loss.view.repaint()
     curves._log.setChecked(False)
     assert np.isfinite(curves.data.steps[2]).all()
+
+
+def shown_range(plot):
+    return tuple(round(end, 6) for end in plot.view.getViewBox().viewRange()[1])
+
+
+def test_the_vertical_range_has_round_ends_and_stays_while_the_numbers_fit(curves, qtbot):
+    seen = []
+    curves.loss.view.getViewBox().sigYRangeChanged.connect(lambda _box, ends: seen.append(tuple(ends)))
+    for event in events():
+        curves.feed(event)
+        curves.redraw()
+    low, high = shown_range(curves.loss)
+    assert low <= 0.0
+    assert high >= max(drawn(curves.loss, "smooth").y)
+    assert len(seen) <= 6, seen
+    assert shown_range(curves.accuracy)[0] <= 70.0
+    assert shown_range(curves.accuracy)[1] >= 85.0
+
+
+def test_what_the_user_zoomed_into_is_not_moved_by_new_numbers_until_all_is_wanted_again(curves, qtbot):
+    first, *rest = list(events())
+    curves.feed(first)
+    curves.redraw()
+    box = curves.loss.view.getViewBox()
+    box.scaleBy((1.0, 0.1))
+    box.sigRangeChangedManually.emit([True, True])
+    zoomed = shown_range(curves.loss)
+    for event in rest:
+        curves.feed(event)
+    curves.redraw()
+    assert shown_range(curves.loss) == zoomed
+    curves.loss.show_all()
+    assert shown_range(curves.loss)[1] >= max(drawn(curves.loss, "smooth").y)
+
+
+@pytest.mark.parametrize(
+    ("extent", "log", "ends"),
+    [
+        (None, False, None), ((0.02, 0.93), False, (0.0, 0.95)), ((0.6, 0.62), False, (0.6, 0.62)),
+        ((0.0, 0.0), False, (0.0, 0.5)), ((-1.0, -1.0), False, (-1.0, 0.0)), ((0.01, 0.9), True, (-2.0, 0.0)),
+        ((1.0, 1.0), True, (0.0, 0.5)),
+    ],
+)  # fmt: skip
+def test_ends_are_round(extent, log, ends):
+    assert round_range(extent, log=log) == (ends if ends is None else pytest.approx(ends))
 
 
 def test_plots_are_saved_as_picture_vectors_and_numbers(curves, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -82,6 +83,8 @@ class CurvePlot(QWidget):
         top.addWidget(self.readout, 1)
         top.addLayout(self.tools)
         self._empty: bool | None = None
+        self._follows = True
+        self._ends: tuple[float, float] | None = None
         self._span = 1.0
         self.view = _View(self)
         self.view.setAccessibleName(title)
@@ -112,7 +115,7 @@ class CurvePlot(QWidget):
         if self._log:
             y = np.where(y > 0, y, np.nan)  # a logarithm has no place for them
         self._curves[name].setData(x, y)
-        self._follow_emptiness()
+        self._follow()
 
     def curve(self, name: str) -> tuple[Array, Array]:
         """The numbers that are shown."""
@@ -172,7 +175,8 @@ class CurvePlot(QWidget):
     def show_all(self) -> None:
         """Undo zooming."""
         self.set_span(self._span)
-        self.view.getViewBox().enableAutoRange(y=True)
+        self._follows = True
+        self._follow()
 
     def set_cursor(self, position: float | None) -> None:
         """Move the crosshair's vertical line; ``None`` hides it."""
@@ -187,7 +191,8 @@ class CurvePlot(QWidget):
         self.view.setLogMode(x=False, y=on)
         for name, (x, y) in self._shown.items():
             self.set_curve(name, x, y)
-        self.view.getViewBox().enableAutoRange(y=True)
+        self._follows = True
+        self._follow()
 
     def to_image(self, scale: float = 2.0) -> QImage:
         """The plot as a picture, ``scale`` times the size on the screen."""
@@ -236,6 +241,8 @@ class CurvePlot(QWidget):
         box = item.getViewBox()
         box.setDefaultPadding(0.04)
         box.setLimits(xMin=-0.5)
+        box.disableAutoRange()
+        box.sigRangeChangedManually.connect(self._zoomed)
         if self._percent:
             box.setLimits(xMin=-0.5, yMin=-5, yMax=105)
         self._legend = item.addLegend(
@@ -261,19 +268,40 @@ class CurvePlot(QWidget):
             self.view.addItem(curve, ignoreBounds=not style.counts)
             self._curves[name] = curve
             self._shown[name] = (_NONE, _NONE)
-        self._follow_emptiness()
+        self._follow()
 
-    def _follow_emptiness(self) -> None:
-        """Without numbers: no legend, and a range that fits the unit."""
+    def _follow(self) -> None:
+        """Without numbers no legend; else a vertical range with round ends, that changes seldom: ticks are costly to draw."""
         empty = not any(len(x) for x, _ in self._shown.values())
-        if empty == self._empty:
+        if empty != self._empty:
+            self._empty = empty
+            self._legend.setVisible(not empty)
+        if not self._follows:
             return
-        self._empty = empty
-        self._legend.setVisible(not empty)
-        if empty:
-            self.view.getViewBox().setYRange(0.0, 100.0 if self._percent else 1.0)
-        else:
-            self.view.getViewBox().enableAutoRange(y=True)
+        ends = round_range(self._extent(), log=self._log, from_zero=0.5 if self._percent else 0.9) or (
+            0.0,
+            100.0 if self._percent else 1.0,
+        )
+        if self._percent:
+            ends = (ends[0], max(ends[1], 100.0)) if ends[1] > 90.0 else ends
+        if ends != self._ends:
+            self._ends = ends
+            self.view.getViewBox().setYRange(*ends)
+
+    def _extent(self) -> tuple[float, float] | None:
+        """Lowest and highest number among the curves that count."""
+        counted = [y for name, (_, y) in self._shown.items() if self._styles[name].counts and len(y)]
+        if not counted:
+            return None
+        values = np.concatenate(counted)
+        values = values[np.isfinite(values) & ((values > 0) | (not self._log))]
+        return (float(values.min()), float(values.max())) if len(values) else None
+
+    @Slot()
+    def _zoomed(self) -> None:
+        """The user chose what to look at."""
+        self._follows = False
+        self._ends = None
 
     @Slot(object)
     def _restyle(self, now: theme.Colors) -> None:
@@ -315,6 +343,24 @@ class CurvePlot(QWidget):
     @Slot()
     def _mouse_left(self) -> None:
         self.cursor_moved.emit(None)
+
+
+def round_range(extent: tuple[float, float] | None, *, log: bool = False, from_zero: float = 0.9) -> tuple[float, float] | None:
+    """A range with round ends around numbers; of logarithms if ``log``.
+
+    It begins at zero where the lowest number is below the share ``from_zero`` of the highest one.
+    """
+    if extent is None:
+        return None
+    low, high = extent
+    if log:
+        first, last = math.floor(2 * math.log10(low)) / 2, math.ceil(2 * math.log10(high)) / 2
+        return first, max(last, first + 0.5)
+    if 0 <= low <= from_zero * high or low == high:
+        low, high = min(low, 0.0), max(high, 0.0)
+    step = 10.0 ** math.floor(math.log10((high - low) or 1.0)) / 2
+    first, last = math.floor(round(low / step, 6)), math.ceil(round(high / step, 6))
+    return step * first, step * max(last, first + 1)
 
 
 class _View(pg.PlotWidget):

@@ -33,7 +33,6 @@ class RunCurves(QWidget):
         super().__init__(parent)
         self._data = CurveData()
         self._drawn: dict[str, tuple[int, float, int]] = {}
-        self._drawn_epochs = (0, -1)
         self._span = 0.0
         self.redraws = 0
         """How often the plots were drawn anew."""
@@ -91,7 +90,7 @@ class RunCurves(QWidget):
 
     @Slot()
     def _tick(self) -> None:
-        """Draw one plot; the other has its turn next time, so that the window can do other things between them."""
+        """Draw one part; the others have their turns next time, so that the window can do other things between them."""
         began = time.perf_counter()
         drawn = self._draw_next()
         cost = 1000 * (time.perf_counter() - began) + max(self.loss.paint_ms, self.accuracy.paint_ms)
@@ -100,13 +99,14 @@ class RunCurves(QWidget):
             self._mark_dirty()
 
     def _draw_next(self) -> bool:
-        """Draw one plot whose numbers changed; returns whether there was one."""
+        """Draw one part whose numbers changed; returns whether there was one."""
         if not self.isVisible():
             return False
         data = self._data
         state = (id(data), self._wanted_span())
         for name, draw, now in (
-            ("loss", self._draw_loss, (*state, data.version)),
+            ("steps", self._draw_steps, (*state, data.version)),
+            ("loss", self._draw_loss, (*state, data.epoch_version)),
             ("accuracy", self._draw_accuracy, (*state, data.epoch_version)),
         ):
             if self._drawn.get(name) != now:
@@ -165,16 +165,17 @@ class RunCurves(QWidget):
     def _wanted_span(self) -> float:
         return float(self._data.epochs or (self._data.epoch_positions[-1] if len(self._data.epoch_positions) else 1.0))
 
-    def _draw_loss(self) -> None:
-        data = self._data
-        x, raw, smooth = data.steps
+    def _draw_steps(self) -> None:
+        x, raw, smooth = self._data.steps
         self.loss.set_curve("raw", x, raw)
         self.loss.set_curve("smooth", x, smooth)
-        if self._drawn_epochs != (id(data), data.epoch_version):
-            self._drawn_epochs = (id(data), data.epoch_version)
-            self.loss.set_curve("val", data.epoch_positions, data.metric("val", "loss"))
-            best = data.best()
-            self._draw_best(self.loss, best[1] if best else 0.0)
+        self._tell(self.loss, math.inf)
+
+    def _draw_loss(self) -> None:
+        data = self._data
+        self.loss.set_curve("val", data.epoch_positions, data.metric("val", "loss"))
+        best = data.best()
+        self._draw_best(self.loss, best[1] if best else 0.0)
         self._tell(self.loss, math.inf)
 
     def _draw_accuracy(self) -> None:
