@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tlstudio.api import ImageError, decode
-from tlstudio.api.images import image_size
+from tlstudio.api import ImageError, ImageSet, decode
+from tlstudio.api.images import crop, image_size
 
 
 def encode(image, kind="PNG", **options):
@@ -123,3 +123,29 @@ def test_a_draft_is_never_smaller_than_asked():
     data = encode(photo(1600, 1200), "JPEG")
     assert min(decode(data, draft=200).size) >= 200
     assert decode(data).size == (1600, 1200)
+
+
+def test_a_row_with_a_box_loads_as_that_part_of_its_picture(tmp_path):
+    picture = Image.new("RGB", (40, 20), "white")
+    picture.paste((255, 0, 0), (10, 5, 20, 15))
+    picture.save(tmp_path / "a.png")
+    table = ImageSet(
+        classes=("red", "none"),
+        keys=("a.png#0", "a.png#1", "a.png#2"),
+        files=("a.png", "a.png", "a.png"),
+        boxes=np.array([[9.6, 4.9, 20.4, 15.0], [30, 10, 90, 90], [50, 0, 60, 10]], np.float32),
+        labels=np.array([0, 1, 1], np.int32),
+        root=tmp_path,
+    )
+    assert table.path(1) == tmp_path / "a.png"
+    assert table.load(0).size == (12, 11)
+    assert table.load(0).getpixel((6, 5)) == (255, 0, 0)
+    assert table.load(1).size == (10, 10)
+    with pytest.raises(ImageError, match="outside"):
+        table.load(2)
+
+
+@pytest.mark.parametrize("box", [(0, 0, 0, 5), (5, 5, 1, 9), (float("nan"), 0, 5, 5)])
+def test_a_box_without_a_size_is_named(box):
+    with pytest.raises(ImageError, match="no size"):
+        crop(Image.new("RGB", (9, 9)), box)

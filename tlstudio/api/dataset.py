@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from tlstudio.api.images import decode
+from tlstudio.api.images import crop, decode
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,8 +41,13 @@ class ImageSet:
         labels: ``(N,)`` int32 index into ``classes``, `UNLABELLED` (-1) for none.
         splits: ``(N,)`` int8 of `TRAIN`, `VAL`, `TEST` or `NO_SPLIT`; ``None`` where the data have no splits of their own.
         groups: a group name for each row (patient, slide, camera), or ``None``.
-        root: the folder that ``keys`` are paths under; ``None`` for data that are no image files.
+        files: for each row the path below ``root`` of its file, where ``keys`` are not those paths themselves (several
+            objects in one picture); ``None`` where they are.
+        boxes: ``(N, 4)`` float32, the part of the upright picture that a row is: left, top, right, bottom in pixels. A row
+            loads as that part. ``None`` for whole pictures.
+        root: the folder that ``files`` (or ``keys``) are paths under; ``None`` for data that are no image files.
         read: for those: ``read(index) -> RGB image``; must pickle (a top-level callable object).
+        sources: absolute paths of the files that labels were read from, such as a CSV file: a change of one changes the data.
         notes: plain sentences about what was found and left out, for the user.
     """
 
@@ -51,8 +56,11 @@ class ImageSet:
     labels: NDArray[np.int32]
     splits: NDArray[np.int8] | None = None
     groups: tuple[str, ...] | None = None
+    files: tuple[str, ...] | None = None
+    boxes: NDArray[np.float32] | None = None
     root: Path | None = None
     read: Callable[[int], Image] | None = None
+    sources: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -64,6 +72,10 @@ class ImageSet:
             raise ValueError(f"splits have shape {self.splits.shape}, but there are {n} keys")
         if self.groups is not None and len(self.groups) != n:
             raise ValueError(f"there are {len(self.groups)} groups, but {n} keys")
+        if self.files is not None and len(self.files) != n:
+            raise ValueError(f"there are {len(self.files)} files, but {n} keys")
+        if self.boxes is not None and self.boxes.shape != (n, 4):
+            raise ValueError(f"boxes have shape {self.boxes.shape}, but there are {n} keys")
         if n and not (int(self.labels.min()) >= -1 and int(self.labels.max()) < len(self.classes)):
             raise ValueError(f"labels run from {self.labels.min()} to {self.labels.max()} for {len(self.classes)} classes")
         if self.root is None and self.read is None:
@@ -77,19 +89,23 @@ class ImageSet:
 
     def path(self, index: int) -> Path | None:
         """The file of one image, or ``None`` where the data are no image files."""
-        return None if self.root is None or self.read is not None else Path(os.path.join(self.root, self.keys[index]))
+        if self.root is None or self.read is not None:
+            return None
+        return Path(os.path.join(self.root, (self.files or self.keys)[index]))
 
     def load(self, index: int, *, draft: int | None = None) -> Image:
         """One image, 8-bit RGB, upright; see `tlstudio.api.images.decode` for ``draft``.
 
         Raises:
-            ImageError: the file is missing, damaged or no image.
+            ImageError: the file is missing, damaged or no image; or the row's box is not inside of it.
         """
         if self.read is not None:
             return self.read(index)
         path = self.path(index)
         assert path is not None
-        return decode(path, draft=draft)
+        if self.boxes is None:
+            return decode(path, draft=draft)
+        return crop(decode(path), self.boxes[index].tolist())
 
 
 @dataclass(frozen=True, kw_only=True)

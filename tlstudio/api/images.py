@@ -6,8 +6,10 @@ Refuses what is unsafe or damaged with an `ImageError` that says why in a few wo
 from __future__ import annotations
 
 import io
+import math
 import os
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,6 +81,26 @@ def decode(source: str | os.PathLike[str] | bytes, *, draft: int | None = None) 
         except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, MemoryError, OverflowError) as error:
             reason = "truncated" if "truncated" in str(error).lower() else f"damaged ({error})"
             raise ImageError(reason) from None
+
+
+def crop(image: Image, box: Sequence[float]) -> Image:
+    """The part of a picture inside a box (left, top, right, bottom in pixels), rounded outwards, at least one pixel.
+
+    Raises:
+        ImageError: the box lies outside of the picture, or has no finite or no positive size.
+    """
+    left, top, right, bottom = box
+    if not all(math.isfinite(value) for value in box) or right <= left or bottom <= top:
+        raise ImageError("its box has no size")
+    inside = (
+        max(0, math.floor(left)),
+        max(0, math.floor(top)),
+        min(image.width, math.ceil(right)),
+        min(image.height, math.ceil(bottom)),
+    )
+    if inside[2] <= inside[0] or inside[3] <= inside[1]:
+        raise ImageError("its box lies outside of the picture")
+    return image.crop(inside)
 
 
 def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
