@@ -10,7 +10,6 @@ import math
 import os
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tlstudio.api.errors import ImageError
@@ -60,7 +59,7 @@ def decode(source: str | os.PathLike[str] | bytes, *, draft: int | None = None) 
     """
     from PIL import Image, UnidentifiedImageError
 
-    data = source if isinstance(source, bytes) else _read(Path(source))
+    data = source if isinstance(source, bytes) else read_bytes(source)
     if not data:
         raise ImageError("empty file")
     with warnings.catch_warnings():
@@ -128,9 +127,14 @@ def to_array(image: Image) -> NDArray[np.uint8]:
     return np.asarray(image, dtype=np.uint8)
 
 
-def _read(path: Path) -> bytes:
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """All bytes of an image file.
+
+    Raises:
+        ImageError: it is missing, cannot be read or is larger than 512 MB.
+    """
     try:
-        with path.open("rb") as file:
+        with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size > _MAX_BYTES:
                 raise ImageError(f"larger than {_MAX_BYTES // 2**20} MB")

@@ -1,0 +1,215 @@
+"""What a file tells before it is decoded: its format and the upright size of its picture, from the first bytes.
+
+A small parser for the common formats, since opening an index of a million images must not cost a decoder each; Pillow answers
+for whatever it does not follow. Nothing here says that an image is sound: only decoding does.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tlstudio.api.dataset import ImageSet
+from tlstudio.api.errors import ImageError
+from tlstudio.api.images import image_size
+from tlstudio.data.threads import Progress, batches, in_threads
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+HEAD_BYTES = 4096
+_FILES_A_JOB = 256
+UNKNOWN = (0, 0)
+
+SUFFIX_FORMATS = {
+    ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".png": "PNG", ".bmp": "BMP", ".tif": "TIFF",
+    ".tiff": "TIFF", ".webp": "WebP", ".gif": "GIF",
+}  # fmt: skip
+
+_NO_SIZE_MARKERS = frozenset({0x01, *range(0xD0, 0xDA)})
+_FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_TURNED = frozenset({5, 6, 7, 8})
+_ORIENTATION = 0x0112
+
+
+def format_of(data: bytes) -> str:
+    """The format that the first bytes of a file declare, by its usual name; empty for none that is supported."""
+    if data[:3] == b"\xff\xd8\xff":
+        return "JPEG"
+    if data[:8] == b"\x89PNG\r\n\x1a\n":
+        return "PNG"
+    if data[:4] == b"GIF8":
+        return "GIF"
+    if data[:2] == b"BM":
+        return "BMP"
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WebP"
+    if data[:4] in {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}:
+        return "TIFF"
+    return ""
+
+
+def size_of(head: bytes) -> tuple[int, int]:
+    """Width and height of the upright picture in pixels, from the first bytes of a file; ``(0, 0)`` where they do not tell."""
+    parse = _PARSERS.get(format_of(head))
+    if parse is None:
+        return UNKNOWN
+    try:
+        width, height = parse(head)
+    except (struct.error, IndexError):
+        return UNKNOWN
+    return (width, height) if width > 0 and height > 0 else UNKNOWN
+
+
+def _jpeg(head: bytes) -> tuple[int, int]:
+    at, turned = 2, False
+    while head[at] == 0xFF:
+        marker = head[at + 1]
+        if marker == 0xFF or marker in _NO_SIZE_MARKERS:
+            at += 1 if marker == 0xFF else 2
+            continue
+        if marker in _FRAME_MARKERS:
+            height, width = struct.unpack_from(">HH", head, at + 5)
+            return (height, width) if turned else (width, height)
+        (length,) = struct.unpack_from(">H", head, at + 2)
+        if marker == 0xE1 and head[at + 4 : at + 10] == b"Exif\0\0":
+            turned = _orientation(head[at + 10 : at + 2 + length]) in _TURNED
+        at += 2 + length
+    return UNKNOWN
+
+
+def _orientation(tiff: bytes) -> int:
+    """The orientation tag of an EXIF block; 1 (upright) where there is none or the block is damaged."""
+    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
+    if order is None:
+        return 1
+    try:
+        (start,) = struct.unpack_from(order + "I", tiff, 4)
+        (count,) = struct.unpack_from(order + "H", tiff, start)
+        for i in range(min(count, 200)):
+            tag, kind = struct.unpack_from(order + "HH", tiff, start + 2 + 12 * i)
+            if tag == _ORIENTATION and kind == 3:
+                return int(struct.unpack_from(order + "H", tiff, start + 10 + 12 * i)[0])
+    except struct.error:
+        pass
+    return 1
+
+
+def _png(head: bytes) -> tuple[int, int]:
+    if head[12:16] != b"IHDR" or b"IDAT" not in head:  # an eXIf chunk that turns the picture stands before the pixels
+        return UNKNOWN
+    if b"eXIf" in head:
+        return UNKNOWN
+    width, height = struct.unpack_from(">II", head, 16)
+    return width, height
+
+
+def _gif(head: bytes) -> tuple[int, int]:
+    width, height = struct.unpack_from("<HH", head, 6)
+    return width, height
+
+
+def _bmp(head: bytes) -> tuple[int, int]:
+    (header,) = struct.unpack_from("<I", head, 14)
+    width, height = struct.unpack_from("<HH" if header == 12 else "<ii", head, 18)
+    return width, abs(height)
+
+
+def _webp(head: bytes) -> tuple[int, int]:
+    kind = head[12:16]
+    if kind == b"VP8 ":
+        width, height = struct.unpack_from("<HH", head, 26)
+        return width & 0x3FFF, height & 0x3FFF
+    if kind == b"VP8L":
+        (bits,) = struct.unpack_from("<I", head, 21)
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if kind == b"VP8X" and not head[20] & 0x08:  # the flag of an EXIF block, which stands at the end of the file
+        return int.from_bytes(head[24:27], "little") + 1, int.from_bytes(head[27:30], "little") + 1
+    return UNKNOWN
+
+
+_PARSERS = {"JPEG": _jpeg, "PNG": _png, "GIF": _gif, "BMP": _bmp, "WebP": _webp}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Headers:
+    """What the first bytes of each file tell: the columns of the same names in `tlstudio.data.measure.Measures`."""
+
+    file_size: NDArray[np.int64]
+    modified: NDArray[np.int64]
+    width: NDArray[np.int32]
+    height: NDArray[np.int32]
+
+
+def headers(images: ImageSet, *, progress: Progress | None = None, threads: int | None = None) -> Headers:
+    """Size, time of change, width and height of every image without decoding any, for the index as it opens.
+
+    Unknown values are -1 (size, time) and 0 (width, height), also for rows that were not reached when ``progress`` ended the
+    work. Width and height are those of the row's box where it has one.
+    """
+    size, modified = (np.full(len(images), -1, np.int64) for _ in range(2))
+    width, height = (np.zeros(len(images), np.int32) for _ in range(2))
+    done = 0
+    results = in_threads(_worker(images), batches(images, np.arange(len(images)), _FILES_A_JOB), threads)
+    for found in results:
+        done += len(found)
+        if found:
+            rows, *columns = np.array(found, np.int64).T
+            size[rows], modified[rows], width[rows], height[rows] = columns
+        if progress is not None and not progress(done, len(images)):
+            break
+    results.close()
+    return Headers(file_size=size, modified=modified, width=width, height=height)
+
+
+def _worker(images: ImageSet) -> Callable[[list[int]], list[tuple[int, int, int, int, int]]]:
+    root, names, boxes = os.fspath(images.root or ""), images.files or images.keys, images.boxes
+    if images.path(0) is None:
+        return lambda rows: [(row, -1, -1, 0, 0) for row in rows]
+
+    def work(rows: list[int]) -> list[tuple[int, int, int, int, int]]:
+        size, modified, width, height = _read_header(os.path.join(root, names[rows[0]]))
+        if boxes is None:
+            return [(row, size, modified, width, height) for row in rows]
+        return [(row, size, modified, *_part(boxes[row], width, height)) for row in rows]
+
+    return work
+
+
+def _read_header(path: str) -> tuple[int, int, int, int]:
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    except OSError:
+        return -1, -1, 0, 0
+    try:
+        about = os.fstat(handle)
+        head = os.read(handle, HEAD_BYTES)
+    except OSError:
+        return -1, -1, 0, 0
+    finally:
+        os.close(handle)
+    width, height = size_of(head)
+    if not width and format_of(head):
+        width, height = _by_pillow(path)
+    return about.st_size, about.st_mtime_ns, width, height
+
+
+def _by_pillow(path: str) -> tuple[int, int]:
+    try:
+        return image_size(path)
+    except ImageError:
+        return UNKNOWN
+
+
+def _part(box: NDArray[np.float32], width: int, height: int) -> tuple[int, int]:
+    """The size that `tlstudio.api.images.crop` gives, or nothing where it would refuse."""
+    if not width or not np.isfinite(box).all():
+        return UNKNOWN
+    left, top = np.maximum(np.floor(box[:2]), 0)
+    right, bottom = np.minimum(np.ceil(box[2:]), (width, height))
+    return (int(right - left), int(bottom - top)) if right > left and bottom > top else UNKNOWN

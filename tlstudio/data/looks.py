@@ -1,0 +1,91 @@
+"""Numbers for how a picture looks: brightness, detail, colour, and the small picture that near duplicates are found by."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+LOOK_SIDE = 16
+TINT_SIDE = 4
+LOOK_SIZE = LOOK_SIDE**2 + 2 * TINT_SIDE**2
+"""A look is ``16 x 16`` luminance, then ``4 x 4`` blue and ``4 x 4`` red difference, row by row."""
+
+VIEW_SIDE = 256
+"""Detail is judged at this size of the longer side: about what a network sees, so photos of any size compare."""
+
+_LEVELS = np.arange(256)
+
+
+class Numbers(NamedTuple):
+    """See the columns of the same names in `tlstudio.data.measure.Measures`."""
+
+    bright_low: float
+    bright_mean: float
+    bright_high: float
+    contrast: float
+    entropy: float
+    sharpness: float
+    flatness: float
+    colour: float
+
+
+def look_of(image: Image) -> NDArray[np.uint8]:
+    """``(LOOK_SIZE,)`` uint8: the whole picture squeezed into a small square."""
+    from PIL.Image import Resampling
+
+    small = image.resize((LOOK_SIDE, LOOK_SIDE), Resampling.BILINEAR, reducing_gap=3.0)
+    light, blue, red = small.convert("YCbCr").split()
+    tints = [np.asarray(tint.reduce(LOOK_SIDE // TINT_SIDE)).ravel() for tint in (blue, red)]
+    return np.concatenate([np.asarray(light).ravel(), *tints])
+
+
+def numbers_of(image: Image) -> Numbers:
+    """The numbers of an RGB picture."""
+    from PIL.Image import Resampling
+
+    if max(image.size) > VIEW_SIDE:
+        scale = VIEW_SIDE / max(image.size)
+        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        image = image.resize(size, Resampling.BOX, reducing_gap=2.0)
+    grey = image.convert("L")
+    histogram = np.array(grey.histogram())
+    shares = histogram / histogram.sum()
+    cumulative = np.cumsum(shares)
+    mean = float(shares @ _LEVELS)
+    spread = float(np.sqrt(max(0.0, shares @ (_LEVELS - mean) ** 2)))
+    present = shares[shares > 0]
+    pixels = np.asarray(grey)
+    sharpness, flatness = _detail(pixels, spread)
+    return Numbers(
+        bright_low=float(np.searchsorted(cumulative, 0.01)) / 255,
+        bright_mean=mean / 255,
+        bright_high=float(np.searchsorted(cumulative, 0.99 - 1e-9)) / 255,
+        contrast=spread / 255,
+        entropy=max(0.0, float(-(present * np.log2(present)).sum())),
+        sharpness=sharpness,
+        flatness=flatness,
+        colour=_colour(image),
+    )
+
+
+def _detail(pixels: NDArray[np.uint8], spread: float) -> tuple[float, float]:
+    """How strongly pixels differ from the mean of their neighbours, over the contrast; and how many equal their neighbour."""
+    if min(pixels.shape) < 3:
+        return 0.0, 1.0
+    values = pixels.astype(np.int16)
+    centre = values[1:-1, 1:-1]
+    around = values[:-2, 1:-1] + values[2:, 1:-1] + values[1:-1, :-2] + values[1:-1, 2:]
+    edge = (4 * centre - around).astype(np.float32)
+    return float(edge.std()) / (4 * spread) if spread > 0 else 0.0, float((values[:, 1:] == values[:, :-1]).mean())
+
+
+def _colour(image: Image) -> float:
+    """Mean distance of blue and red difference from grey."""
+    _, blue, red = image.resize((8, 8), reducing_gap=2.0).convert("YCbCr").split()
+    tints = np.stack([np.asarray(blue), np.asarray(red)]).astype(np.float32) - 128
+    return float(np.hypot(*tints).mean()) / 128
