@@ -7,11 +7,12 @@ of the function that uses it.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from tlstudio.api.errors import ConfigError, Problem
 
@@ -35,10 +36,45 @@ class DataConfig(_Section):
     image_size: int | None = Field(
         None, ge=16, le=2048, title="Image size", description="Input side length in pixels; by default the weights' own."
     )
+    split: Literal["auto", "stratified", "kfold"] = Field(
+        "auto", title="Split",
+        description="Auto: the data's own validation images, else a share of each class. Stratified: a share of each class, "
+        "whatever the data say. K-fold: each part of the images measures once.",
+    )  # fmt: skip
     val_fraction: float = Field(
         0.2, ge=0.0, le=0.9, title="Validation share",
-        description="Share of each class kept aside to measure, where the data have no validation split of their own.",
+        description="Share of each class kept aside to measure, where validation images are drawn.",
     )  # fmt: skip
+    test_fraction: float = Field(
+        0.0, ge=0.0, le=0.9, title="Test share",
+        description="Share of each class kept aside for the very end, where the split is stratified.",
+    )  # fmt: skip
+    folds: int = Field(5, ge=2, le=100, title="Folds", description="In how many parts k-fold divides the images.")
+    fold: int = Field(0, ge=0, le=99, title="Fold", description="Which of the folds measures, counted from 0.")
+    split_seed: int = Field(
+        0, ge=0, lt=2**31, title="Split seed", description="Decides which images are drawn; not the seed of the run."
+    )
+    group_by: str = Field(
+        "", max_length=500, title="Group by",
+        description="A regular expression; images in whose paths it finds the same text (a patient, a slide) stay together.",
+    )  # fmt: skip
+
+    @field_validator("group_by")
+    @classmethod
+    def _is_expression(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from None
+        return value
+
+    @model_validator(mode="after")
+    def _fits(self) -> DataConfig:
+        if self.val_fraction + self.test_fraction > 0.95:
+            raise ValueError("data.val_fraction and data.test_fraction leave nothing to train on")
+        if self.split == "kfold" and self.fold >= self.folds:
+            raise ValueError(f"data.fold must be below data.folds ({self.folds})")
+        return self
 
 
 class ModelConfig(_Section):

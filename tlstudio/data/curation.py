@@ -1,0 +1,142 @@
+"""The user's work on one set of images: edits and fixed splits, in a folder of the workspace, and the table that they give."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tlstudio import safe_io
+from tlstudio.api.config import DataConfig
+from tlstudio.api.dataset import SPLIT_NAMES, ImageSet
+from tlstudio.api.errors import DataError
+from tlstudio.data.edits import JOURNAL, Edit, Journal, Table, apply, rows_of
+from tlstudio.data.splits import FOLD_0, SplitPlan, assign_parts, known_parts, splits_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_FOLD = "fold-"
+
+
+def identity(config: DataConfig) -> str:
+    """A name for the images that a configuration opens: the same path, kind and options give the same."""
+    path = None if config.path is None else str(Path(config.path).expanduser().absolute())
+    options = json.dumps(config.options, sort_keys=True, default=str)
+    text = "\0".join((path or "", (config.dataset or "") if path is None else "", options))
+    digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    name = re.sub(r"[^A-Za-z0-9-]+", "-", Path(path).name if path else (config.dataset or "")).strip("-")[:40]
+    return f"{name or 'images'}-{digest}"
+
+
+class Curation:
+    """Edits and splits of one set of images, as they lie in ``<workspace>/data/<identity>``.
+
+    Args:
+        images: the set as the data say.
+        config: what opened it; it says how to split.
+        workspace: the user's workspace.
+        alike: a number for each image ``(N,)``, the same for near duplicates, -1 for none: those are drawn together.
+
+    Raises:
+        DataError: the journal is there and cannot be read: opened without it, the user's work would look lost.
+    """
+
+    def __init__(
+        self, images: ImageSet, config: DataConfig, workspace: Path, *, alike: NDArray[np.int64] | None = None
+    ) -> None:
+        self.original = images
+        self.plan = SplitPlan.of(config)
+        self.folder = workspace / "data" / identity(config)
+        self._alike = alike
+        try:
+            self.journal = Journal(self.folder / JOURNAL)
+            self._stored = _read_parts(self._parts_file)
+        except OSError as error:
+            raise DataError(
+                "The edits of these images cannot be read.",
+                detail=f"{error.filename}: {error.strerror}",
+                hint="Check the permissions of the workspace, or choose another one.",
+            ) from None
+        self._rows: dict[str, int] | None = None
+        self._drawn: tuple[ImageSet, NDArray[np.int8]] | None = None
+        self.table = self._fold()
+
+    @property
+    def edits(self) -> tuple[Edit, ...]:
+        """What is done and not undone, in order."""
+        return tuple(self.journal.done)
+
+    def add(self, edit: Edit) -> Table:
+        """Do something and return the table after it; raises `OSError` where it cannot be saved, and then it is not done."""
+        self.journal.add(edit)
+        return self._renew()
+
+    def undo(self) -> Edit | None:
+        """Take the last edit back; returns it, or ``None`` where there is none. Raises as `add`."""
+        edit = self.journal.undo()
+        self._renew()
+        return edit
+
+    def redo(self) -> Edit | None:
+        """Do again what was undone; returns it, or ``None``. Raises as `add`."""
+        edit = self.journal.redo()
+        self._renew()
+        return edit
+
+    def fix_splits(self) -> None:
+        """Keep the drawn parts for ever, by key, so that images which come later move none; raises `OSError`."""
+        if self._drawn is None or not self.plan.draws(self.original):
+            return
+        images, parts = self._drawn
+        now = {key: int(part) for key, part, label in zip(images.keys, parts, images.labels, strict=True) if label >= 0}
+        if all(self._stored.get(key) == part for key, part in now.items()):
+            return
+        self._stored = {**self._stored, **now}
+        self.folder.mkdir(parents=True, exist_ok=True)
+        safe_io.write_text(self._parts_file, _parts_text(self._stored))
+
+    @property
+    def _parts_file(self) -> Path:
+        return self.folder / f"splits-{self.plan.name}.csv"
+
+    def _renew(self) -> Table:
+        self.table = self._fold()
+        return self.table
+
+    def _fold(self) -> Table:
+        if self.journal.done and self._rows is None:
+            self._rows = rows_of(self.original)
+        return apply(self.original, self.journal.done, self._draw, rows=self._rows)
+
+    def _draw(self, images: ImageSet) -> NDArray[np.int8]:
+        if self._drawn is None or not np.array_equal(self._drawn[0].labels, images.labels):
+            known = known_parts(images, self._stored) if self._stored else None
+            self._drawn = images, assign_parts(images, self.plan, known=known, alike=self._alike)
+        return splits_of(self._drawn[1], self.plan)
+
+
+def _parts_text(parts: dict[str, int]) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(("key", "part"))
+    for key, part in parts.items():
+        writer.writerow((key, f"{_FOLD}{part - FOLD_0}" if part >= FOLD_0 else SPLIT_NAMES[part]))
+    return buffer.getvalue()
+
+
+def _read_parts(path: Path) -> dict[str, int]:
+    """What `_parts_text` wrote; lines that say nothing are passed over. Raises `OSError` unless the file is not there."""
+    try:
+        text = path.read_bytes().decode("utf-8", "surrogateescape")
+    except FileNotFoundError:
+        return {}
+    names = {name: part for part, name in enumerate(SPLIT_NAMES)} | {f"{_FOLD}{fold}": FOLD_0 + fold for fold in range(100)}
+    rows = csv.reader(io.StringIO(text, newline=""))
+    return {row[0]: names[row[1]] for row in rows if len(row) == 2 and row[1] in names}

@@ -1,0 +1,290 @@
+"""What the user changed in a set of images, kept beside it: the image files and label files are never touched.
+
+Edits are small records in an append-only journal of JSON lines; undo and redo are lines too, so that both survive a restart.
+`apply` folds them over a table. Keys name images, words name classes and splits; an image that is gone takes its edits along,
+and gets them back with its return.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from tlstudio import safe_io
+from tlstudio.api.dataset import NO_SPLIT, SPLIT_NAMES, UNLABELLED, ImageSet
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+JOURNAL = "edits.jsonl"
+
+Keys = tuple[str, ...]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class _Edit(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Relabel(_Edit):
+    """These images are of another class; ``None``: of none. A class of that name is made where there is none."""
+
+    op: Literal["relabel"] = "relabel"
+    keys: Keys
+    label: Name | None
+
+
+class Exclude(_Edit):
+    """These images are left out of training and measuring, or (``out`` false) taken back in."""
+
+    op: Literal["exclude"] = "exclude"
+    keys: Keys
+    out: bool = True
+
+
+class Tag(_Edit):
+    """These images carry a word of the user's, or (``on`` false) no longer."""
+
+    op: Literal["tag"] = "tag"
+    keys: Keys
+    tag: Name
+    on: bool = True
+
+
+class MoveToSplit(_Edit):
+    """These images train, validate or test, whatever the data or the plan say."""
+
+    op: Literal["split"] = "split"
+    keys: Keys
+    split: Literal["train", "val", "test"]
+
+
+class RenameClass(_Edit):
+    """A class gets another name; where that name is taken already, the two become one."""
+
+    op: Literal["rename"] = "rename"
+    old: Name
+    new: Name
+
+
+Edit = Relabel | Exclude | Tag | MoveToSplit | RenameClass
+_EDITS: TypeAdapter[Edit] = TypeAdapter(Annotated[Edit, Field(discriminator="op")])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A set of images as it stands after the user's edits: what is shown, and what is trained.
+
+    Args:
+        images: the set, with the labels and classes now in force.
+        splits: ``(N,)`` int8.
+        excluded: ``(N,)`` bool: rows that take no part.
+        edited: ``(N,)`` bool: rows that differ from what the data say.
+        tags: the user's words, each with the rows that carry it, ascending.
+    """
+
+    images: ImageSet
+    splits: NDArray[np.int8]
+    excluded: NDArray[np.bool_]
+    edited: NDArray[np.bool_]
+    tags: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+
+    def taking_part(self) -> ImageSet:
+        """The same rows, those left out without a label: what the trainer takes."""
+        labels = np.where(self.excluded, UNLABELLED, self.images.labels).astype(np.int32)
+        return replace(self.images, labels=labels)
+
+
+def apply(
+    images: ImageSet,
+    edits: Iterable[Edit],
+    draw: Callable[[ImageSet], NDArray[np.int8]],
+    *,
+    rows: Mapping[str, int] | None = None,
+) -> Table:
+    """The table after these edits, one after the other. Keys and classes that do not exist are passed over.
+
+    Args:
+        images: as the data say.
+        draw: the splits ``(N,)`` int8 by plan. It sees the labels that the data give, and the user's where they give none, so
+            that a correction moves no image to another split.
+        rows: the row of each key, where it is known already.
+    """
+    fold = _Fold(images, rows)
+    for edit in edits:
+        fold.take(edit)
+    splits = draw(fold.to_draw())
+    return fold.table(splits)
+
+
+def rows_of(images: ImageSet) -> dict[str, int]:
+    """The row of each key."""
+    return {key: row for row, key in enumerate(images.keys)}
+
+
+class Journal:
+    """The edits of one set of images, in a file of JSON lines. ``path`` may not exist yet; its folder is made when needed.
+
+    Raises:
+        OSError: the file exists and cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.done: list[Edit] = []
+        self.undone: list[Edit] = []
+        self.damaged: list[int] = []
+        """Numbers of lines, from 1, that could not be read and were passed over; they stay in the file."""
+        if path.exists():
+            self._read(path.read_bytes())
+
+    def add(self, edit: Edit) -> None:
+        """Do something; what was undone before can no longer be redone. On the disk when this returns.
+
+        Raises:
+            OSError: it could not be saved; then it is not done either.
+        """
+        self._append(edit.model_dump(mode="json"))
+        self.done.append(edit)
+        self.undone.clear()
+
+    def undo(self) -> Edit | None:
+        """Take the last edit back; returns it, or ``None`` where nothing is left. Raises `OSError` as `add`."""
+        if not self.done:
+            return None
+        self._append({"op": "undo"})
+        self.undone.append(self.done.pop())
+        return self.undone[-1]
+
+    def redo(self) -> Edit | None:
+        """Do again what was undone last; returns it, or ``None``. Raises `OSError` as `add`."""
+        if not self.undone:
+            return None
+        self._append({"op": "redo"})
+        self.done.append(self.undone.pop())
+        return self.done[-1]
+
+    def _append(self, record: dict[str, Any]) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        new = not self.path.exists()
+        with safe_io.open_append(self.path) as file:
+            end = file.seek(0, os.SEEK_END)
+        try:
+            with self.path.open("ab") as file:
+                file.write(json.dumps(record, ensure_ascii=True).encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.truncate(self.path, end)  # else it would be done after the next start
+            raise
+        if new:
+            safe_io.sync_folder(self.path.parent)
+
+    def _read(self, data: bytes) -> None:
+        for number, line in enumerate(data.split(b"\n"), 1):
+            if not line.strip():
+                continue
+            try:
+                self._take(json.loads(line))
+            except (ValueError, ValidationError, RecursionError):
+                self.damaged.append(number)
+
+    def _take(self, record: object) -> None:
+        if record == {"op": "undo"}:
+            if self.done:
+                self.undone.append(self.done.pop())
+        elif record == {"op": "redo"}:
+            if self.undone:
+                self.done.append(self.undone.pop())
+        else:
+            self.done.append(_EDITS.validate_python(record))
+            self.undone.clear()
+
+
+class _Fold:
+    """Columns that edits change one after the other."""
+
+    def __init__(self, images: ImageSet, rows: Mapping[str, int] | None) -> None:
+        self._images, self._rows = images, rows
+        self._names = list(images.classes)
+        self._labels = images.labels.copy()
+        self._excluded = np.zeros(len(images), np.bool_)
+        self._tags: dict[str, NDArray[np.bool_]] = {}
+        self._moved = np.full(len(images), NO_SPLIT, np.int8)
+
+    def take(self, edit: Edit) -> None:
+        if isinstance(edit, RenameClass):
+            self._rename(edit.old, edit.new)
+            return
+        rows = self._find(edit.keys)
+        if isinstance(edit, Relabel):
+            self._labels[rows] = UNLABELLED if edit.label is None else self._label(edit.label)
+        elif isinstance(edit, Exclude):
+            self._excluded[rows] = edit.out
+        elif isinstance(edit, MoveToSplit):
+            self._moved[rows] = SPLIT_NAMES.index(edit.split)
+        else:
+            self._tags.setdefault(edit.tag, np.zeros(len(self._labels), np.bool_))[rows] = edit.on
+
+    def to_draw(self) -> ImageSet:
+        images = self._images
+        new = (images.labels == UNLABELLED) & (self._labels != UNLABELLED)
+        if not new.any():
+            return images
+        labels = np.where(new, self._labels + len(images.classes), images.labels).astype(np.int32)
+        return replace(images, labels=labels, classes=(*images.classes, *self._names))
+
+    def table(self, splits: NDArray[np.int8]) -> Table:
+        images = self._images
+        moved = (self._moved != NO_SPLIT) & (self._moved != splits)
+        edited = self._excluded | moved | self._renamed()
+        tags = {tag: np.flatnonzero(rows) for tag, rows in sorted(self._tags.items()) if rows.any()}
+        for rows in tags.values():
+            edited[rows] = True
+        if tuple(self._names) != images.classes or not np.array_equal(self._labels, images.labels):
+            images = replace(images, classes=tuple(self._names), labels=self._labels)
+        return Table(
+            images=images,
+            splits=np.where(moved, self._moved, splits).astype(np.int8),
+            excluded=self._excluded,
+            edited=edited,
+            tags=tags,
+        )
+
+    def _renamed(self) -> NDArray[np.bool_]:
+        """Rows whose class has another name than in the data."""
+        place = {name: label for label, name in enumerate(self._names)}
+        same = np.array([place.get(name, -2) for name in self._images.classes] + [UNLABELLED])
+        result: NDArray[np.bool_] = same[self._images.labels] != self._labels
+        return result
+
+    def _label(self, name: str) -> int:
+        if name not in self._names:
+            self._names.append(name)
+        return self._names.index(name)
+
+    def _rename(self, old: str, new: str) -> None:
+        if old not in self._names or old == new:
+            return
+        label = self._names.index(old)
+        if new not in self._names:
+            self._names[label] = new
+            return
+        self._labels[self._labels == label] = self._names.index(new)
+        self._labels[self._labels > label] -= 1
+        del self._names[label]
+
+    def _find(self, keys: Sequence[str]) -> NDArray[np.int64]:
+        if self._rows is None:
+            self._rows = rows_of(self._images)
+        rows = self._rows
+        return np.array([rows[key] for key in keys if key in rows], np.int64)
