@@ -13,8 +13,11 @@ import torch
 from conftest import make_photos
 from safetensors.torch import load_file
 
-from tlstudio.api.config import TrainConfig, with_overrides
+from tlstudio.api import TRAIN
+from tlstudio.api.config import DataConfig, TrainConfig, with_overrides
 from tlstudio.api.errors import ExitCode
+from tlstudio.data.curation import Curation
+from tlstudio.data.edits import Exclude, MoveToSplit, RenameClass
 from tlstudio.engine import checkpoint
 from tlstudio.engine.control import Control
 from tlstudio.engine.predict import load_model
@@ -58,6 +61,34 @@ def test_a_run_tells_its_story_in_order_and_leaves_a_model(tiny_catalog, photos,
     }  # fmt: skip
     recorded = [event for event in events if event.event != "Progress"]
     assert list(read_events(folder)) == recorded
+
+
+def test_a_run_trains_on_what_the_user_made_of_the_images(tiny_catalog, photos, tmp_path):
+    data = DataConfig(path=str(photos))
+    curation = Curation(tiny_catalog.open_images(data), data, tmp_path)
+    keys = [key for key, split in zip(curation.original.keys, curation.table.splits, strict=True) if split == TRAIN]
+    first, second = curation.original.classes[:2]
+    curation.add(Exclude(keys=(keys[0],)))
+    curation.add(MoveToSplit(keys=(keys[1],), split="val"))
+    curation.add(RenameClass(old=first, new="renamed"))
+    events = run(tiny_catalog, tmp_path, f"data.path={photos}", "run.epochs=1")
+    kept = json.loads((folder_of(events) / "split.json").read_text())
+    assert keys[0] not in kept["train"] + kept["val"]
+    assert keys[1] in kept["val"]
+    assert kept["classes"][:2] == ["renamed", second]
+    assert (folder_of(events) / "edits.jsonl").read_text().count("\n") == 3
+    assert any("left out, as you decided" in event.text for event in events if event.event == "Note")
+    report = evaluate_run(folder_of(events), tiny_catalog, tmp_path)
+    assert report.classes[0] == "renamed"
+    assert len(report.indices) == len(kept["val"])
+
+
+def test_another_seed_of_the_run_does_not_change_who_measures(tiny_catalog, photos, tmp_path):
+    kept = []
+    for seed in (0, 1):
+        events = run(tiny_catalog, tmp_path, f"data.path={photos}", "run.epochs=1", f"run.seed={seed}", "data.split=stratified")
+        kept.append(json.loads((folder_of(events) / "split.json").read_text())["val"])
+    assert kept[0] == kept[1]
 
 
 def test_the_numbers_of_the_last_event_are_those_of_the_saved_model(tiny_catalog, photos, tmp_path):

@@ -12,7 +12,7 @@ from tlstudio.cli.session import session_of
 from tlstudio.cli.use import counting
 
 if TYPE_CHECKING:
-    from tlstudio.api.dataset import ImageSet
+    from tlstudio.data.edits import Table
 
 app = typer.Typer(help="Look at images before training on them.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -34,15 +34,17 @@ def scan(
     from tlstudio.api.config import DataConfig
     from tlstudio.api.errors import DataError
     from tlstudio.data.check import find_unreadable
+    from tlstudio.data.curation import Curation
 
     catalog = session_of(context).catalog()
     config = DataConfig(path=os.path.abspath(os.path.expanduser(source)))
     if source in catalog.datasets and not os.path.exists(source):
         config = DataConfig(dataset=source)
-    images = catalog.open_images(config)
+    table = Curation(catalog.open_images(config), config, session_of(context).workspace).table
+    images = table.taking_part()
     with counting("Reading") as progress:
         bad = find_unreadable(images, progress=progress)
-    found = {"source": source, "images": len(images), **_counts(images, bad), "notes": list(images.notes)}
+    found = {"source": source, "images": len(images), **_counts(table, bad), "notes": list(images.notes)}
     found["unreadable"] = [{"key": images.keys[row], "reason": reason} for row, reason in sorted(bad.items())]
     if as_json:
         output.print_json(found)
@@ -58,23 +60,23 @@ def scan(
         raise typer.Exit(4)
 
 
-def _counts(images: ImageSet, bad: dict[int, str]) -> dict[str, Any]:
+def _counts(table: Table, bad: dict[int, str]) -> dict[str, Any]:
     """Readable images by class and split; where the data have no validation split, as training would draw it."""
     import numpy as np
 
-    from tlstudio.api.config import DataConfig
     from tlstudio.api.dataset import SPLIT_NAMES, VAL
-    from tlstudio.data.splits import assign_splits
 
+    images, splits = table.taking_part(), table.splits
     own = images.splits is not None and bool((images.splits == VAL).any())
-    splits = assign_splits(images, val_fraction=DataConfig().val_fraction, seed=0)
     readable = np.ones(len(images), dtype=bool)
     readable[list(bad)] = False
     classes = {
         name: {split: int((readable & (images.labels == label) & (splits == i)).sum()) for i, split in enumerate(SPLIT_NAMES)}
         for label, name in enumerate(images.classes)
     }
-    return {"own_validation_split": own, "unlabelled": int((images.labels < 0).sum()), "classes": classes}
+    unlabelled = int(((table.images.labels < 0) & ~table.excluded).sum())
+    counts = {"unlabelled": unlabelled, "excluded": int(table.excluded.sum()), "edited": int(table.edited.sum())}
+    return {"own_validation_split": own, **counts, "classes": classes}
 
 
 def _print(found: dict[str, Any]) -> None:
@@ -85,6 +87,8 @@ def _print(found: dict[str, Any]) -> None:
         output.print_line("\nThe data have no validation split: a share of each class would be kept aside, as counted here.")
     if found["unlabelled"]:
         output.print_line(f"\n{found['unlabelled']:,} images have no label.")
+    if found["edited"]:
+        output.print_line(f"\n{found['edited']:,} images are edited, {found['excluded']:,} of them left out.")
     for note in found["notes"]:
         output.print_line(f"\n{note}")
     if found["unreadable"]:

@@ -102,6 +102,12 @@ class Curation:
         self.folder.mkdir(parents=True, exist_ok=True)
         safe_io.write_text(self._parts_file, _parts_text(self._stored))
 
+    def copy_edits(self, folder: Path) -> None:
+        """Write the edits now in force into a folder, such as that of a run; raises `OSError`."""
+        if self.journal.done:
+            lines = [edit.model_dump_json() for edit in self.journal.done]
+            safe_io.write_text(folder / JOURNAL, "\n".join(lines) + "\n")
+
     @property
     def _parts_file(self) -> Path:
         return self.folder / f"splits-{self.plan.name}.csv"

@@ -230,7 +230,7 @@ class _Drawing:
         if lacking.sum() <= 0:
             lacking = self.wanted[:, label]
         exact = lacking * (total / lacking.sum())
-        counts = np.floor(exact + 1e-9).astype(np.int64)
+        counts: NDArray[np.int64] = np.floor(exact + 1e-9).astype(np.int64)
         turn = label if FOLD_0 in self.targets else 0  # folds take turns with what is left over
         later_first = (np.arange(len(counts))[::-1] + turn) % len(counts)
         rest = np.lexsort((later_first, -(exact - counts).round(9)))[: total - int(counts.sum())]

@@ -35,7 +35,8 @@ from tlstudio.api.events import (
 )
 from tlstudio.api.images import printable
 from tlstudio.data.advice import far_from_photographs
-from tlstudio.data.splits import assign_splits
+from tlstudio.data.curation import Curation
+from tlstudio.data.edits import Table
 from tlstudio.engine import checkpoint
 from tlstudio.engine.augment import effective_preset
 from tlstudio.engine.control import Control
@@ -68,7 +69,7 @@ def start_run(config: TrainConfig, catalog: Catalog, workspace: Path, control: C
     """
     try:
         recipe = catalog.resolve(config, workspace=workspace)
-        images = recipe.open_images()
+        curation = Curation(recipe.open_images(), recipe.config.data, workspace)
         about = {"versions": _versions(), "machine": platform.node(), "plugins": _plugin_versions(catalog)}
         workspace.mkdir(parents=True, exist_ok=True)
         run_id, folder = create_run(workspace, recipe.config, about)
@@ -78,17 +79,17 @@ def start_run(config: TrainConfig, catalog: Catalog, workspace: Path, control: C
         yield _failed(error, workspace)
         return
     try:
-        yield from record(_guarded(recipe, images, folder, control, run_id), folder)
+        yield from record(_guarded(recipe, curation, folder, control, run_id), folder)
     except GeneratorExit:
         raise
     except BaseException as error:  # noqa: BLE001 - the events themselves could not be written
         yield _failed(error, folder).model_copy(update={"run": run_id})
 
 
-def _guarded(recipe: Recipe, images: ImageSet, folder: Path, control: Control, run_id: str) -> Iterator[Event]:
+def _guarded(recipe: Recipe, curation: Curation, folder: Path, control: Control, run_id: str) -> Iterator[Event]:
     """The events of a run, each with its id; any error becomes the last of them."""
     try:
-        for event in _run(recipe, images, folder, control):
+        for event in _run(recipe, curation, folder, control):
             yield event.model_copy(update={"run": run_id})
     except GeneratorExit:
         raise
@@ -96,14 +97,16 @@ def _guarded(recipe: Recipe, images: ImageSet, folder: Path, control: Control, r
         yield _failed(error, folder).model_copy(update={"run": run_id})
 
 
-def _run(recipe: Recipe, images: ImageSet, folder: Path, control: Control) -> Iterator[Event]:
+def _run(recipe: Recipe, curation: Curation, folder: Path, control: Control) -> Iterator[Event]:
     began = time.monotonic()
     config = recipe.config
     yield RunStarted(folder=str(folder), config=config.model_dump(mode="json"), epochs=config.run.epochs)
-    for text in images.notes:
+    curation.fix_splits()
+    curation.copy_edits(folder)
+    images, splits = curation.table.taking_part(), curation.table.splits
+    for text in (*images.notes, *_edit_notes(curation.table)):
         yield Note(text=text)
     place = choose_place(config.run)
-    splits = assign_splits(images, val_fraction=config.data.val_fraction, seed=config.run.seed)
     yield from _data_notes(images, splits)
     source = ImageSource(images, recipe.preprocessing, augment=config.augment, seed=config.run.seed)
     try:
@@ -198,6 +201,14 @@ def _data_notes(images: ImageSet, splits: NDArray[np.int8]) -> Iterator[Event]:
             yield Note(level="warning", text=f"No {name} images of: {', '.join(empty[:10])}.")
     if not (splits == VAL).any():
         yield Note(level="warning", text="There are no validation images: the last epochs cannot be told from the best.")
+
+
+def _edit_notes(table: Table) -> Iterator[str]:
+    if table.excluded.any():
+        yield f"{int(table.excluded.sum()):,} images are left out, as you decided."
+    changed = int((table.edited & ~table.excluded).sum())
+    if changed:
+        yield f"{changed:,} images differ from what the data say, by your edits."
 
 
 def _require_enough(images: ImageSet, rows: NDArray[np.int64], bad: int) -> None:

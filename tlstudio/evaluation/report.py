@@ -13,6 +13,7 @@ import numpy as np
 from tlstudio.api.config import parse_config_json
 from tlstudio.api.dataset import ImageSet
 from tlstudio.api.errors import DataError, ImageError, UserError
+from tlstudio.data.curation import Curation
 from tlstudio.engine.augment import plain_view
 from tlstudio.engine.predict import TrainedModel, load_model
 from tlstudio.registry.catalog import Catalog
@@ -83,14 +84,16 @@ def evaluate_run(
     """
     model = load_model(run_folder, catalog)
     recipe = catalog.resolve(parse_config_json((run_folder / "config.json").read_bytes()), workspace=workspace)
-    images = recipe.open_images()
+    table = Curation(recipe.open_images(), recipe.config.data, workspace).table
+    images = table.taking_part()
     kept = _split(run_folder)
     name = split or ("test" if kept.get("test") else "val")
     rows = _rows(images, kept.get(name, []), tuple(kept["classes"]))
     if not rows:
         raise UserError(f"The run has no {name} images to judge it on.", hint="Train with a validation share above 0.")
     indices, probabilities = _predict(model, images, rows, progress)
-    labels = images.labels[indices].astype(np.int64)
+    number = {name: label for label, name in enumerate(model.classes)}
+    labels = np.array([number[images.classes[images.labels[row]]] for row in indices], np.int64)
     return build_report(model.classes, name, images, indices, labels, probabilities)
 
 
@@ -142,12 +145,14 @@ def _split(run_folder: Path) -> dict[str, Any]:
 
 
 def _rows(images: ImageSet, keys: list[str], classes: tuple[str, ...]) -> list[int]:
-    if images.classes != classes:
+    """Where these images are now; those that lost their class, or have one that the model does not know, cannot be judged."""
+    if not set(classes) <= set(images.classes):
         raise DataError(
             "The classes of the images have changed since the run.", detail=f"Then: {classes}\nNow: {images.classes}"
         )
     where = {key: row for row, key in enumerate(images.keys)}
-    return [where[key] for key in keys if key in where]
+    known = np.array([name in classes for name in images.classes] + [False])
+    return [where[key] for key in keys if key in where and known[images.labels[where[key]]]]
 
 
 def _predict(

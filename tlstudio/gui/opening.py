@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,8 @@ import numpy as np
 from tlstudio.api.config import DataConfig
 from tlstudio.api.dataset import ImageSet
 from tlstudio.api.errors import DataError
-from tlstudio.data.splits import assign_splits
+from tlstudio.data.curation import Curation
+from tlstudio.data.edits import Table
 from tlstudio.registry import Catalog
 
 if TYPE_CHECKING:
@@ -23,11 +24,22 @@ ANY = -2
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
-    """Images that can be browsed: how to open them again, the table, and each image's split ``(N,)`` int8."""
+    """Images that can be browsed: how to open them again, the table, each image's split ``(N,)`` int8, and the user's edits."""
 
     config: DataConfig
     images: ImageSet
     splits: NDArray[np.int8]
+    curation: Curation | None = None
+
+    @property
+    def table(self) -> Table | None:
+        """The images after the user's edits; ``None`` where nothing can be edited."""
+        return None if self.curation is None else self.curation.table
+
+    def renewed(self) -> Opened:
+        """The same after an edit."""
+        table = self.table
+        return self if table is None else replace(self, images=table.images, splits=table.splits)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,14 +52,15 @@ class Filter:
     text: str = ""
 
 
-def open_data(catalog: Catalog, config: DataConfig) -> Opened:
-    """Open the images of a configuration and split them; raises as `Catalog.open_images`."""
+def open_data(catalog: Catalog, config: DataConfig, workspace: Path) -> Opened:
+    """Open the images of a configuration with the user's edits; raises as `Catalog.open_images` and `Curation`."""
     if config.path is not None:
         config = config.model_copy(update={"path": str(Path(config.path).expanduser().absolute())})
     images = catalog.open_images(config)
     if not len(images):
         raise DataError("There are no images to show.", hint="Choose a folder with one subfolder of images for each class.")
-    return Opened(config=config, images=images, splits=assign_splits(images, val_fraction=config.val_fraction, seed=0))
+    curation = Curation(images, config, workspace)
+    return Opened(config=config, images=curation.table.images, splits=curation.table.splits, curation=curation)
 
 
 def filter_rows(opened: Opened, wanted: Filter) -> NDArray[np.int64]:

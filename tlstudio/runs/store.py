@@ -1,7 +1,7 @@
 """Run folders: create, list, find, delete. Knows files only; every file is written through `tlstudio.safe_io`.
 
 <workspace>/runs/<date>_<backbone>_<dataset>_<id>/
-  run.json  config.json  split.json  events.jsonl  ckpt/  model.safetensors  model.json
+  run.json  config.json  split.json  edits.jsonl  events.jsonl  ckpt/  model.safetensors  model.json
 """
 
 from __future__ import annotations

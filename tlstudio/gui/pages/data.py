@@ -73,7 +73,7 @@ class DataPage(QWidget):
         from tlstudio.gui.opening import open_data
 
         self._opening = run_in_background(
-            self, lambda _task: open_data(catalog, config), done=self._show, failed=self._open_failed
+            self, lambda _task: open_data(catalog, config, self._context.workspace), done=self._show, failed=self._open_failed
         )
 
     def open_when_ready(self, path: Path | None) -> None:
