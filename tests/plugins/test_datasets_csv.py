@@ -200,7 +200,7 @@ class TestPaths:
         def forbidden(*_args, **_kwargs):
             raise AssertionError("a file was looked at")
 
-        monkeypatch.setattr("tlstudio_datasets.csv_file.existing", forbidden)  # the one place that looks at images
+        monkeypatch.setattr("tlstudio_datasets.table.existing", forbidden)  # the one place that looks at images
         error = refused(file)
         assert "2 files outside" in error.title
         assert error.detail.startswith("row 3: ")

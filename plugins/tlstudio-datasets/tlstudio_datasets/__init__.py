@@ -9,57 +9,78 @@ from tlstudio_datasets.cifar import (
     recognise_cifar10,
     recognise_cifar100,
 )
+from tlstudio_datasets.coco import CocoOptions, open_coco, recognise_coco
 from tlstudio_datasets.csv_file import CsvOptions, open_csv, recognise_csv
 from tlstudio_datasets.digits import DigitsOptions, open_digits
 from tlstudio_datasets.folder import FolderOptions, open_folder, recognise_folder
+from tlstudio_datasets.imagefolder import ImageFolderOptions, open_imagefolder, recognise_imagefolder
 
 TLSTUDIO_API = 1
 
 
+_SPECS = (
+    DatasetSpec(
+        name="folder",
+        title="Class folders",
+        about="One folder for each class, alone or inside train, val and test folders.",
+        options=FolderOptions,
+        open=open_folder,
+        recognise=recognise_folder,
+    ),
+    DatasetSpec(
+        name="csv",
+        title="CSV or TSV file",
+        about="A table with the columns path and label, and split and group if you like; images beside it.",
+        options=CsvOptions,
+        open=open_csv,
+        recognise=recognise_csv,
+    ),
+    DatasetSpec(
+        name="imagefolder",
+        title="Hugging Face image folder or JSON lines",
+        about="Images with a metadata.jsonl or metadata.csv that has file_name and label, alone or in train and test folders.",
+        options=ImageFolderOptions,
+        open=open_imagefolder,
+        recognise=recognise_imagefolder,
+    ),
+    DatasetSpec(
+        name="coco",
+        title="COCO annotations",
+        about="Objects from COCO's JSON files: each box is cut out of its picture as an image of its own.",
+        options=CocoOptions,
+        open=open_coco,
+        recognise=recognise_coco,
+    ),
+    DatasetSpec(
+        name="cifar10",
+        title="CIFAR-10",
+        about="The official files, python or binary version: 60,000 photographs of 32 x 32 pixels in 10 classes. "
+        "Krizhevsky 2009, Learning multiple layers of features from tiny images.",
+        options=Cifar10Options,
+        open=open_cifar10,
+        recognise=recognise_cifar10,
+    ),
+    DatasetSpec(
+        name="cifar100",
+        title="CIFAR-100",
+        about="The official files, python or binary version: 60,000 photographs of 32 x 32 pixels in 100 classes. "
+        "Krizhevsky 2009, Learning multiple layers of features from tiny images.",
+        options=Cifar100Options,
+        open=open_cifar100,
+        recognise=recognise_cifar100,
+    ),
+    DatasetSpec(
+        name="digits",
+        title="Handwritten digits (sample)",
+        about="1,797 handwritten digits of 8 x 8 pixels, there from the start. Optical Recognition of Handwritten Digits, "
+        "E. Alpaydin and C. Kaynak 1998, UCI Machine Learning Repository, CC BY 4.0.",
+        options=DigitsOptions,
+        open=open_digits,
+    ),
+)
+
+
 @hookimpl
 def register_datasets() -> list[DatasetSpec]:
-    """``folder``, ``csv``, ``cifar10``, ``cifar100`` and ``digits``."""
-    return [
-        DatasetSpec(
-            name="folder",
-            title="Class folders",
-            about="One folder for each class, alone or inside train, val and test folders.",
-            options=FolderOptions,
-            open=open_folder,
-            recognise=recognise_folder,
-        ),
-        DatasetSpec(
-            name="csv",
-            title="CSV file",
-            about="A table with the columns path and label, and split and group if you like; images beside it.",
-            options=CsvOptions,
-            open=open_csv,
-            recognise=recognise_csv,
-        ),
-        DatasetSpec(
-            name="cifar10",
-            title="CIFAR-10",
-            about="The official files, python or binary version: 60,000 photographs of 32 x 32 pixels in 10 classes. "
-            "Krizhevsky 2009, Learning multiple layers of features from tiny images.",
-            options=Cifar10Options,
-            open=open_cifar10,
-            recognise=recognise_cifar10,
-        ),
-        DatasetSpec(
-            name="cifar100",
-            title="CIFAR-100",
-            about="The official files, python or binary version: 60,000 photographs of 32 x 32 pixels in 100 classes. "
-            "Krizhevsky 2009, Learning multiple layers of features from tiny images.",
-            options=Cifar100Options,
-            open=open_cifar100,
-            recognise=recognise_cifar100,
-        ),
-        DatasetSpec(
-            name="digits",
-            title="Handwritten digits (sample)",
-            about="1,797 handwritten digits of 8 x 8 pixels, there from the start. Optical Recognition of Handwritten Digits, "
-            "E. Alpaydin and C. Kaynak 1998, UCI Machine Learning Repository, CC BY 4.0.",
-            options=DigitsOptions,
-            open=open_digits,
-        ),
-    ]
+    """All of them, the most common first."""
+    return list(_SPECS)

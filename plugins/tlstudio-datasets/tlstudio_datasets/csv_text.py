@@ -14,7 +14,7 @@ from tlstudio_datasets.words import listed, printable
 
 COLUMNS = ("path", "label", "split", "group")
 _NAMES = {
-    "path": ("path", "filepath", "file", "filename", "image"),
+    "path": ("path", "filepath", "file", "filename", "file_name", "image"),
     "label": ("label", "class"),
     "split": ("split",),
     "group": ("group",),
@@ -34,20 +34,21 @@ class Row(NamedTuple):
     group: str
 
 
-def read_rows(file: Path, encoding: str = "utf-8") -> list[Row]:
-    """All rows that are not blank, without the header.
+def read_rows(file: Path, encoding: str = "utf-8", label: str = "") -> list[Row]:
+    """All rows that are not blank, without the header; ``label`` names the column of labels, where it has another name.
 
     Raises:
         DataError: the text is in another encoding, the header lacks a column, or the table is broken or empty.
     """
     text = _text(file, encoding)
-    delimiter, columns = _header(text)
+    delimiter, columns = _header(text, label)
     name = printable(file.name)
-    missing = [column for column in ("path", "label") if column not in columns]
+    missing = [{"label": label}.get(column) or column for column in ("path", "label") if column not in columns]
     if missing:
         seen = printable(_first_line(text))[:200]
+        names = printable(" and none named ".join(missing))
         raise DataError(
-            f"{name} has no column named {' and none named '.join(missing)}.",
+            f"{name} has no column named {names}.",
             f"Its first row is: {seen}." if seen else "It is empty.",
             "The first row must name the columns: path,label and, if you like, split and group.",
         )
@@ -138,12 +139,12 @@ def _how_to_fix(encoding: str) -> str:
     )
 
 
-def _header(text: str) -> tuple[str, dict[str, int]]:
+def _header(text: str, label: str = "") -> tuple[str, dict[str, int]]:
     """The delimiter under which the first row names most columns, and where they are."""
     line = _first_line(text)
     best: tuple[str, dict[str, int]] = (",", {})
     for delimiter in _DELIMITERS:
-        columns = _columns(line, delimiter)
+        columns = _columns(line, delimiter, label)
         if len(columns) > len(best[1]):
             best = (delimiter, columns)
     return best
@@ -153,13 +154,14 @@ def _first_line(text: str) -> str:
     return text.lstrip("\r\n").split("\n", 1)[0].rstrip("\r")
 
 
-def _columns(line: str, delimiter: str) -> dict[str, int]:
+def _columns(line: str, delimiter: str, label: str = "") -> dict[str, int]:
     try:
         names = next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
     except csv.Error:
         return {}
     at = {name.strip().casefold(): index for index, name in reversed(list(enumerate(names)))}
-    found = {column: next((at[name] for name in known if name in at), None) for column, known in _NAMES.items()}
+    wanted = {**_NAMES, "label": (label.strip().casefold(),)} if label.strip() else _NAMES
+    found = {column: next((at[name] for name in known if name in at), None) for column, known in wanted.items()}
     return {column: index for column, index in found.items() if index is not None}
 
 
