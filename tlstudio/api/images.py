@@ -40,6 +40,8 @@ def is_ignored_name(name: str) -> bool:
 
 def printable(name: str) -> str:
     """A file name as text that can be shown and sent: undecodable bytes and control characters are escaped, as in ``\\xff``."""
+    if name.isprintable():
+        return name
     safe = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in safe)
 

@@ -11,10 +11,10 @@ from tlstudio.api.images import printable
 from tlstudio.gui import theme
 from tlstudio.gui.opening import ANY, Filter, Opened, count_classes, filter_rows
 from tlstudio.gui.widgets.background import Task, run_in_background
-from tlstudio.gui.widgets.cells import CAPTION, MARGIN, draw_ground, draw_text, draw_thumbnail
+from tlstudio.gui.widgets.cells import CAPTION, MARGIN, caption_font, draw_ground, draw_text, draw_thumbnail
 from tlstudio.gui.widgets.class_list import ALL, ClassCount, ClassList
 from tlstudio.gui.widgets.grid_view import Cell, GridView, RowsModel
-from tlstudio.gui.widgets.thumbnails import ThumbnailStore, side_for
+from tlstudio.gui.widgets.thumbnails import SIDES, ThumbnailStore, side_for
 from tlstudio.gui.widgets.viewer import About
 
 _ZOOM = (64, 320)
@@ -33,6 +33,7 @@ class DataBrowser(QWidget):
         self.store: ThumbnailStore | None = None
         self.unreadable: dict[int, str] = {}
         self._search: Task | None = None
+        self._shown_side = SIDES[0]
         self.model = RowsModel(self._name, self)
         self.grid = GridView(self._paint_cell)
         self.grid.setModel(self.model)
@@ -109,8 +110,8 @@ class DataBrowser(QWidget):
         self.close_store()
         self.opened = opened
         images = opened.images
-        self.store = ThumbnailStore(lambda row, side: images.load(row, draft=side), self)
-        self.store.ready.connect(self.grid.viewport().update)
+        self.store = ThumbnailStore.of_images(images, self)
+        self.store.arrived.connect(self.grid.repaint_rows)
         self.set_unreadable({})
         blocked = self.split.blockSignals(True)
         self.split.clear()
@@ -205,14 +206,11 @@ class DataBrowser(QWidget):
         self.refilter()
 
     def _tell_counts(self, *_selection: object) -> None:
-        shown, selected = self.model.rowCount(), len(self.grid.selectionModel().selectedIndexes()) if self._few() else 0
+        shown, selected = self.model.rowCount(), self.grid.count_selected()
         text = self.tr("1 image") if shown == 1 else self.tr("{n} images").format(n=f"{shown:,}")
         if selected > 1:
             text += self.tr(" · {n} selected").format(n=f"{selected:,}")
         self.counts.setText(text)
-
-    def _few(self) -> bool:
-        return self.model.rowCount() <= _MANY
 
     def _step_zoom(self, step: int) -> None:
         self.zoom.setValue(self.zoom.value() + 32 * step)
@@ -223,11 +221,14 @@ class DataBrowser(QWidget):
         self._want()
 
     def _want(self) -> None:
-        if self.store is None:
-            return
-        seen, near = self.grid.visible(), self.grid.visible(1)
-        order = [*seen, *(i for i in near if i >= seen.stop), *(i for i in near if i < seen.start)]
-        self.store.want([self.row_at(i) for i in order], self._side())
+        if self.store is not None:
+            self._shown_side = self._side()
+            self.store.want([self.row_at(i) for i in self.grid.wanted()], self._shown_side, self._measure())
+
+    def _measure(self) -> tuple[int, int]:
+        """Device pixels of a picture's place in its cell."""
+        cell, ratio = self.grid.cell_size(), self.devicePixelRatioF()
+        return round((cell.width() - 2 * MARGIN) * ratio), round((cell.height() - 2 * MARGIN - CAPTION) * ratio)
 
     def _side(self) -> int:
         return side_for(self.zoom.value() * self.devicePixelRatioF())
@@ -237,8 +238,8 @@ class DataBrowser(QWidget):
         now, inner = theme.colors(), cell.rect.adjusted(MARGIN, MARGIN, -MARGIN, -MARGIN)
         picture = QRect(inner.left(), inner.top(), inner.width(), inner.height() - CAPTION)
         if self.store is not None:
-            draw_thumbnail(painter, picture, self.store.get(cell.row, self._side()))
-        painter.setFont(theme.font("caption"))
+            draw_thumbnail(painter, picture, self.store.get(cell.row, self._shown_side))
+        painter.setFont(caption_font())
         caption = QRect(inner.left() + 2, picture.bottom() + 1, inner.width() - 4, CAPTION)
         name = self._name(cell.row).rpartition("/")[2]
         draw_text(painter, caption, name, now.text if cell.selected else now.muted)

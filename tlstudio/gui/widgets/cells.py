@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from PySide6.QtCore import QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPen, QPixmap
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPen, QPixmap
 
 from tlstudio.gui import theme
 from tlstudio.gui.widgets.grid_view import Cell
@@ -11,6 +13,11 @@ from tlstudio.gui.widgets.thumbnails import Thumbnail
 
 MARGIN = 6
 CAPTION = 20
+_SLACK = 2  # pixels: the columns of a row differ by one, and so do the pictures made for them
+_FLAGS = {
+    align: (align | Qt.AlignmentFlag.AlignVCenter).value | Qt.TextFlag.TextSingleLine.value
+    for align in (Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignHCenter, Qt.AlignmentFlag.AlignRight)
+}
 
 
 def draw_ground(painter: QPainter, cell: Cell) -> None:
@@ -27,8 +34,7 @@ def draw_ground(painter: QPainter, cell: Cell) -> None:
 
 def draw_thumbnail(painter: QPainter, rect: QRect, thumbnail: Thumbnail | None) -> None:
     """A thumbnail in the middle of a mat, a placeholder of the same size while it is decoded, or why there is none."""
-    now = theme.colors()
-    painter.fillRect(rect, theme.mix(now.base, now.raised, 0.6))
+    painter.fillRect(rect, mat())
     if thumbnail is None:
         return
     if thumbnail.reason:
@@ -41,12 +47,16 @@ def draw_picture(painter: QPainter, rect: QRect, pixmap: QPixmap, *, whole: bool
     """A picture as large as it fits, its shape kept. Enlarging a whole image shows its pixels instead of blurring them."""
     if pixmap.isNull() or rect.isEmpty():
         return
-    size = pixmap.size().scaled(rect.size(), Qt.AspectRatioMode.KeepAspectRatio)
+    have = pixmap.size()
+    size = have.scaled(rect.size(), Qt.AspectRatioMode.KeepAspectRatio)
     size = QSize(max(1, size.width()), max(1, size.height()))
+    if abs(size.width() - have.width()) <= _SLACK and abs(size.height() - have.height()) <= _SLACK:
+        size = have  # made for such a cell: copying its pixels is quick, scaling them is not and blurs
     target = QRect(0, 0, size.width(), size.height())
     target.moveCenter(rect.center())
     enlarging = size.width() > pixmap.width()
-    painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, not (enlarging and whole))
+    if size != have:
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, not (enlarging and whole))
     painter.drawPixmap(target, pixmap)
 
 
@@ -60,8 +70,39 @@ def draw_text(
 ) -> None:
     """One line of text, shortened where it does not fit."""
     painter.setPen(color)
-    short = QFontMetrics(painter.font()).elidedText(text, elide, rect.width())
-    painter.drawText(rect, align | Qt.AlignmentFlag.AlignVCenter | Qt.TextFlag.TextSingleLine, short)
+    font = painter.font()
+    short = _elided(text, rect.width(), elide, (font.family(), font.pointSizeF(), font.weight()))
+    painter.drawText(rect, _FLAGS[align], short)
+
+
+def mat() -> QColor:
+    """The ground of pictures."""
+    return _mat(theme.colors().dark)
+
+
+def caption_font() -> QFont:
+    """The font of captions; cells ask for it hundreds of times in one painting."""
+    return _caption_font(theme.base_points())
+
+
+@lru_cache(maxsize=2)
+def _mat(_dark: bool) -> QColor:
+    now = theme.colors()
+    return theme.mix(now.base, now.raised, 0.6)
+
+
+@lru_cache(maxsize=2)
+def _caption_font(_points: float) -> QFont:
+    return theme.font("caption")
+
+
+@lru_cache(maxsize=8192)
+def _elided(text: str, width: int, elide: Qt.TextElideMode, font: tuple[str, float, QFont.Weight]) -> str:
+    family, points, weight = font
+    spec = QFont(family)
+    spec.setPointSizeF(points)
+    spec.setWeight(weight)
+    return QFontMetrics(spec).elidedText(text, elide, width)
 
 
 def _draw_reason(painter: QPainter, rect: QRect, reason: str) -> None:
@@ -71,6 +112,6 @@ def _draw_reason(painter: QPainter, rect: QRect, reason: str) -> None:
     middle = rect.center()
     painter.drawPixmap(middle.x() - side // 2, middle.y() - side, picture)
     painter.setPen(now.error)
-    painter.setFont(theme.font("caption"))
+    painter.setFont(caption_font())
     below = QRect(rect.left() + 4, middle.y() + 2, rect.width() - 8, rect.height() // 2 - 2)
     painter.drawText(below, Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop | Qt.TextFlag.TextWordWrap, reason)

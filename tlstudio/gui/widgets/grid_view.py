@@ -5,7 +5,7 @@ Cells are painted by a function; the view does geometry, scrolling, selection an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from PySide6.QtCore import (
     Qt,
     Signal,
 )
-from PySide6.QtGui import QKeyEvent, QPainter, QPaintEvent, QRegion, QResizeEvent, QWheelEvent
+from PySide6.QtGui import QCursor, QKeyEvent, QPainter, QPaintEvent, QRegion, QResizeEvent, QWheelEvent
 from PySide6.QtWidgets import QAbstractItemView, QWidget
 
 from tlstudio.gui import theme
@@ -90,6 +90,8 @@ class GridView(QAbstractItemView):
         self._cell = QSize(160, 160)
         self._stretch = False
         self._hovered = -1
+        self._upwards = False
+        self.viewport().setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)  # so that scrolling moves what is painted
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
@@ -108,6 +110,11 @@ class GridView(QAbstractItemView):
             self.verticalScrollBar().setValue(anchor // self.columns() * self._cell.height())
         self._repaint()
 
+    def cell_size(self) -> QSize:
+        """The size of a cell as it is shown; where cells are stretched, some are one pixel wider."""
+        width = self.viewport().width() // self.columns() if self._stretch else self._cell.width()
+        return QSize(width, self._cell.height())
+
     def columns(self) -> int:
         """Cells beside each other."""
         return max(1, self.viewport().width() // self._cell.width())
@@ -125,10 +132,30 @@ class GridView(QAbstractItemView):
         first = max(0, top // self._cell.height()) * columns
         return range(first, max(first, min(self._count(), (bottom // self._cell.height() + 1) * columns)))
 
+    def wanted(self) -> list[int]:
+        """Positions of the cells to have pictures for, the most urgent first: those in sight, then the screen ahead."""
+        seen, near = self.visible(), self.visible(1)
+        ahead = range(seen.start - 1, near.start - 1, -1) if self._upwards else range(seen.stop, near.stop)
+        return [*seen, *ahead]
+
+    def repaint_rows(self, rows: Container[int]) -> None:
+        """Paint the cells of these rows of the model again, where they are in sight."""
+        model = self.model()
+        for position in self.visible():
+            if model.row_at(position) in rows:
+                self.viewport().update(self._rect(position))
+
     def selected(self) -> list[int]:
         """Positions of the selected cells, in order."""
-        ranges = self.selectionModel().selection() if self.selectionModel() else ()
-        return sorted(i for part in ranges for i in range(part.top(), part.bottom() + 1))
+        return [i for part in self._selected_ranges() for i in part]
+
+    def count_selected(self) -> int:
+        """How many cells are selected; as quick for a million as for one."""
+        return sum(map(len, self._selected_ranges()))
+
+    def _selected_ranges(self) -> list[range]:
+        parts = self.selectionModel().selection() if self.selectionModel() else ()
+        return sorted((range(part.top(), part.bottom() + 1) for part in parts), key=lambda part: part.start)
 
     def go_to(self, position: int) -> None:
         """Make a cell the current one and bring it into sight."""
@@ -139,10 +166,11 @@ class GridView(QAbstractItemView):
 
     def visualRect(self, index: Index) -> QRect:
         """Where a cell lies in the viewport."""
-        if not index.isValid():
-            return QRect()
+        return self._rect(index.row()) if index.isValid() else QRect()
+
+    def _rect(self, position: int) -> QRect:
         columns = self.columns()
-        line, column = divmod(index.row(), columns)
+        line, column = divmod(position, columns)
         left, right = self._edge(column, columns), self._edge(column + 1, columns)
         return QRect(left, line * self._cell.height() - self.verticalOffset(), right - left, self._cell.height())
 
@@ -200,24 +228,22 @@ class GridView(QAbstractItemView):
         return False
 
     def setSelection(self, rect: QRect, command: QItemSelectionModel.SelectionFlag) -> None:
-        """Select the cells that a rubber band or Shift-click spans."""
+        """Select from the cell at one corner to that at the other in reading order, as text is selected: one range, always."""
         if not self._count():
             return
-        rect = rect.normalized()
-        columns, height = self.columns(), self._cell.height()
+        first, last = sorted((self._nearest(rect.topLeft()), self._nearest(rect.bottomRight())))
+        self.selectionModel().select(QItemSelection(self.model().index(first, 0), self.model().index(last, 0)), command)
+
+    def _nearest(self, point: QPoint) -> int:
+        columns = self.columns()
         width = self.viewport().width() / columns if self._stretch else self._cell.width()
-        lines = range(
-            max(0, (rect.top() + self.verticalOffset()) // height), (rect.bottom() + self.verticalOffset()) // height + 1
-        )
-        first, last = max(0, int(rect.left() // width)), min(columns - 1, int(rect.right() // width))
-        selection = QItemSelection()
-        for line in lines:
-            start, end = line * columns + first, min(self._count() - 1, line * columns + last)
-            if start > self._count() - 1:
-                break
-            if start <= end:
-                selection.select(self.model().index(start, 0), self.model().index(end, 0))
-        self.selectionModel().select(selection, command)
+        column = min(columns - 1, max(0, int(point.x() // width)))
+        line = max(0, (point.y() + self.verticalOffset()) // self._cell.height())
+        return min(self._count() - 1, line * columns + column)
+
+    def selectionChanged(self, _selected: QItemSelection, _deselected: QItemSelection) -> None:
+        """Repaint; the base class would walk through every selected cell for screen readers."""
+        self._repaint()
 
     def visualRegionForSelection(self, _selection: QItemSelection) -> QRegion:
         """What to repaint: the viewport, which costs no more than finding out."""
@@ -233,22 +259,34 @@ class GridView(QAbstractItemView):
         super().updateGeometries()
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint the cells in sight, and no others."""
+        """Paint the cells that need it, and no others."""
         painter = QPainter(self.viewport())
-        now = theme.colors()
-        painter.fillRect(event.rect(), now.base)
+        region = event.region()
+        for part in region:
+            painter.fillRect(part, theme.colors().base)
         model, selection, current = self.model(), self.selectionModel(), self.currentIndex().row()
         if model is None or selection is None:
             return
-        focused = self.hasFocus()
-        for position in self.visible():
-            index = model.index(position, 0)
-            rect = self.visualRect(index)
-            if event.rect().intersects(rect):
-                selected = selection.isSelected(index)
-                cell = Cell(model.row_at(position), rect, selected, focused and position == current, position == self._hovered)
+        chosen = self._selected_ranges()
+        current = current if self.hasFocus() else -1
+        whole = region.rectCount() == 1
+        for position, rect in self._within(event.rect()):
+            if whole or region.intersects(rect):
+                selected = any(position in part for part in chosen)
+                cell = Cell(model.row_at(position), rect, selected, position == current, position == self._hovered)
                 self._paint_cell(painter, cell)
         painter.end()
+
+    def _within(self, rect: QRect) -> Iterator[tuple[int, QRect]]:
+        """The cells that touch a rectangle of the viewport, and where they lie."""
+        height, columns, count, offset = self._cell.height(), self.columns(), self._count(), self.verticalOffset()
+        edges = [self._edge(column, columns) for column in range(columns + 1)]
+        across = [i for i in range(columns) if edges[i + 1] > rect.left() and edges[i] <= rect.right()]
+        for line in range(max(0, (rect.top() + offset) // height), (rect.bottom() + offset) // height + 1):
+            for column in across:
+                position = line * columns + column
+                if position < count:
+                    yield position, QRect(edges[column], line * height - offset, edges[column + 1] - edges[column], height)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Enter and Space open a cell; the rest is the base class's."""
@@ -270,9 +308,12 @@ class GridView(QAbstractItemView):
         super().resizeEvent(event)
         self.shown.emit()
 
-    def scrollContentsBy(self, _dx: int, _dy: int) -> None:
-        """Repaint at the new place."""
-        self._repaint()
+    def scrollContentsBy(self, _dx: int, dy: int) -> None:
+        """Move what is painted; only the strip that comes into sight is painted."""
+        self._upwards = dy > 0
+        self.viewport().scroll(0, dy)
+        pointer = self.viewport().mapFromGlobal(QCursor.pos())
+        self._hover(self.indexAt(pointer).row() if self.viewport().underMouse() else -1)
         self.shown.emit()
 
     def reset(self) -> None:
@@ -294,8 +335,10 @@ class GridView(QAbstractItemView):
 
     def _hover(self, position: int) -> None:
         if position != self._hovered:
-            self._hovered = position
-            self._repaint()
+            before, self._hovered = self._hovered, position
+            for changed in (before, position):
+                if changed >= 0:
+                    self.viewport().update(self._rect(changed))
 
     def _edge(self, column: int, columns: int) -> int:
         return round(column * self.viewport().width() / columns) if self._stretch else column * self._cell.width()
