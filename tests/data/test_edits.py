@@ -14,7 +14,7 @@ from tlstudio.api import TEST, TRAIN, VAL, ImageSet
 from tlstudio.api.config import DataConfig
 from tlstudio.api.errors import DataError
 from tlstudio.data.curation import Curation, identity
-from tlstudio.data.edits import Exclude, Journal, MoveToSplit, Relabel, RenameClass, Tag
+from tlstudio.data.edits import Exclude, Journal, MoveToSplit, Relabel, RenameClass, Tag, Together
 
 CLASSES = ("ant", "bee", "fly")
 
@@ -37,13 +37,14 @@ def curation(tmp_path):
 CONFIG = DataConfig(path="/data/insects")
 KEYS = st.lists(st.sampled_from([f"{i:03}.jpg" for i in range(14)]), min_size=1, max_size=5).map(tuple)
 NAMES = st.sampled_from([*CLASSES, "wasp", "Ameise 蚁"])
-EDITS = st.one_of(
+SIMPLE = st.one_of(
     st.builds(Relabel, keys=KEYS, label=st.one_of(st.none(), NAMES)),
     st.builds(Exclude, keys=KEYS, out=st.booleans()),
     st.builds(Tag, keys=KEYS, tag=st.sampled_from(["blurred", "ask Ann"]), on=st.booleans()),
     st.builds(MoveToSplit, keys=KEYS, split=st.sampled_from(["train", "val", "test"])),
     st.builds(RenameClass, old=NAMES, new=NAMES),
 )
+EDITS = st.one_of(SIMPLE, st.builds(Together, edits=st.lists(SIMPLE, max_size=3).map(tuple)))
 
 
 def as_bytes(table):

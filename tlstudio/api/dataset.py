@@ -5,6 +5,7 @@ Knows numpy and the decoding contract of `tlstudio.api.images`; no torch, no Qt.
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ class ImageSet:
             raise ValueError(f"there are {len(self.files)} files, but {n} keys")
         if self.boxes is not None and self.boxes.shape != (n, 4):
             raise ValueError(f"boxes have shape {self.boxes.shape}, but there are {n} keys")
-        if n and not (int(self.labels.min()) >= -1 and int(self.labels.max()) < len(self.classes)):
+        if n and not (int(self.labels.min()) >= UNLABELLED and int(self.labels.max()) < len(self.classes)):
             raise ValueError(f"labels run from {self.labels.min()} to {self.labels.max()} for {len(self.classes)} classes")
         if self.root is None and self.read is None:
             raise ValueError("an ImageSet needs a root folder or a read function")
@@ -86,6 +87,22 @@ class ImageSet:
     def __len__(self) -> int:
         """Number of images."""
         return len(self.keys)
+
+    def relabelled(self, labels: NDArray[np.int32], classes: tuple[str, ...] | None = None) -> ImageSet:
+        """The same images with other labels ``(N,)`` int32, and other class names if given; keys are not checked again.
+
+        Raises:
+            ValueError: the labels do not fit the keys or the classes.
+        """
+        classes = self.classes if classes is None else classes
+        if labels.shape != self.labels.shape:
+            raise ValueError(f"labels have shape {labels.shape}, but there are {len(self)} keys")
+        if len(labels) and not (int(labels.min()) >= UNLABELLED and int(labels.max()) < len(classes)):
+            raise ValueError(f"labels run from {labels.min()} to {labels.max()} for {len(classes)} classes")
+        other = copy.copy(self)
+        object.__setattr__(other, "labels", labels)
+        object.__setattr__(other, "classes", classes)
+        return other
 
     def path(self, index: int) -> Path | None:
         """The file of one image, or ``None`` where the data are no image files."""

@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -75,7 +75,17 @@ class RenameClass(_Edit):
     new: Name
 
 
-Edit = Relabel | Exclude | Tag | MoveToSplit | RenameClass
+Simple = Relabel | Exclude | Tag | MoveToSplit | RenameClass
+
+
+class Together(_Edit):
+    """Several edits that were one step for the user, and are undone as one."""
+
+    op: Literal["together"] = "together"
+    edits: tuple[Annotated[Simple, Field(discriminator="op")], ...]
+
+
+Edit = Simple | Together
 _EDITS: TypeAdapter[Edit] = TypeAdapter(Annotated[Edit, Field(discriminator="op")])
 
 
@@ -100,7 +110,7 @@ class Table:
     def taking_part(self) -> ImageSet:
         """The same rows, those left out without a label: what the trainer takes."""
         labels = np.where(self.excluded, UNLABELLED, self.images.labels).astype(np.int32)
-        return replace(self.images, labels=labels)
+        return self.images.relabelled(labels)
 
 
 def apply(
@@ -222,6 +232,10 @@ class _Fold:
         self._moved = np.full(len(images), NO_SPLIT, np.int8)
 
     def take(self, edit: Edit) -> None:
+        if isinstance(edit, Together):
+            for part in edit.edits:
+                self.take(part)
+            return
         if isinstance(edit, RenameClass):
             self._rename(edit.old, edit.new)
             return
@@ -241,7 +255,7 @@ class _Fold:
         if not new.any():
             return images
         labels = np.where(new, self._labels + len(images.classes), images.labels).astype(np.int32)
-        return replace(images, labels=labels, classes=(*images.classes, *self._names))
+        return images.relabelled(labels, (*images.classes, *self._names))
 
     def table(self, splits: NDArray[np.int8]) -> Table:
         images = self._images
@@ -251,7 +265,7 @@ class _Fold:
         for rows in tags.values():
             edited[rows] = True
         if tuple(self._names) != images.classes or not np.array_equal(self._labels, images.labels):
-            images = replace(images, classes=tuple(self._names), labels=self._labels)
+            images = images.relabelled(self._labels, tuple(self._names))
         return Table(
             images=images,
             splits=np.where(moved, self._moved, splits).astype(np.int8),
