@@ -14,6 +14,8 @@ from tlstudio_datasets.csv_file import CsvOptions, open_csv, recognise_csv
 from tlstudio_datasets.digits import DigitsOptions, open_digits
 from tlstudio_datasets.folder import FolderOptions, open_folder, recognise_folder
 from tlstudio_datasets.imagefolder import ImageFolderOptions, open_imagefolder, recognise_imagefolder
+from tlstudio_datasets.voc import VocOptions, open_voc, recognise_voc
+from tlstudio_datasets.yolo import YoloOptions, open_yolo, recognise_yolo
 
 TLSTUDIO_API = 1
 
@@ -50,6 +52,22 @@ _SPECS = (
         options=CocoOptions,
         open=open_coco,
         recognise=recognise_coco,
+    ),
+    DatasetSpec(
+        name="voc",
+        title="Pascal VOC annotations",
+        about="Objects from XML files in Annotations, pictures in JPEGImages and splits in ImageSets: each box is cut out.",
+        options=VocOptions,
+        open=open_voc,
+        recognise=recognise_voc,
+    ),
+    DatasetSpec(
+        name="yolo",
+        title="YOLO annotations",
+        about="Objects from text files in labels, with pictures in images, and data.yaml or classes.txt: each box is cut out.",
+        options=YoloOptions,
+        open=open_yolo,
+        recognise=recognise_yolo,
     ),
     DatasetSpec(
         name="cifar10",

@@ -6,6 +6,7 @@ import codecs
 import csv
 import io
 from collections.abc import Iterator, Mapping
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,10 +53,12 @@ def read_rows(file: Path, encoding: str = "utf-8", label: str = "") -> list[Row]
             f"Its first row is: {seen}." if seen else "It is empty.",
             "The first row must name the columns: path,label and, if you like, split and group.",
         )
+    # What a record lacks is empty, and so is the last place, which stands for columns that are not there.
+    cells, width = itemgetter(*(columns.get(column, -1) for column in COLUMNS)), max(columns.values()) + 1
     try:
         rows = [
-            Row(number, *(_cell(record, columns.get(column)) for column in COLUMNS))
-            for number, record in _records(text, delimiter)
+            Row(number, *["" if value.isspace() else value for value in cells(record)])
+            for number, record in _records(text, delimiter, width)
         ][1:]
     except csv.Error as error:
         raise DataError(f"{name} is no proper CSV file.", str(error), "Save it again as CSV.") from None
@@ -165,15 +168,12 @@ def _columns(line: str, delimiter: str, label: str = "") -> dict[str, int]:
     return {column: index for column, index in found.items() if index is not None}
 
 
-def _records(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def _records(text: str, delimiter: str, width: int) -> Iterator[tuple[int, list[str]]]:
+    """Number and values of all rows that are not blank, filled up to ``width`` and with an empty value at the end."""
     # A space after the delimiter is part of the style of a file that writes its header so; elsewhere it belongs to the value.
     spaced = f"{delimiter} " in _first_line(text)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=spaced)
     for number, record in enumerate(reader, 1):
         if any(record):
+            record.extend([""] * (width - len(record) + 1) if len(record) < width else ("",))
             yield number, record
-
-
-def _cell(record: list[str], index: int | None) -> str:
-    value = record[index] if index is not None and index < len(record) else ""
-    return value if value.strip() else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from tlstudio.api import NO_SPLIT, DataError, ImageSet, Options
-from tlstudio_datasets.words import check_classes, class_notes, counted, listed, printable
+from tlstudio.api import NO_SPLIT, DataError, ImageError, ImageSet, Options
+from tlstudio_datasets.words import check_classes, class_notes, counted, listed, natural_key, printable
 
 _UNKNOWN = (np.nan, np.nan)
+_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")  # those that tlstudio decodes
+_TURNED = {5, 6, 7, 8}  # EXIF orientations that swap width and height
 Box = tuple[float, float, float, float]
 
 
@@ -56,9 +59,19 @@ class Objects:
         self._left_out.setdefault(reason, []).append(where)
 
     def image_set(
-        self, classes: Sequence[str], *, root: Path, sources: Iterable[Path], notes: Iterable[str], name: str, smallest: int
+        self,
+        classes: Sequence[str],
+        *,
+        root: Path,
+        sources: Iterable[Path],
+        notes: Iterable[str],
+        name: str,
+        smallest: int,
+        natural: bool = False,
     ) -> ImageSet:
         """The columns, without objects that are no usable box and without classes that no object has.
+
+        ``natural`` puts the classes in natural order of their names; else they keep the order that they are given in.
 
         Raises:
             DataError: nothing is left, or objects of one class only.
@@ -66,19 +79,23 @@ class Objects:
         boxes = np.array(self._boxes, np.float64).reshape(-1, 4)
         kept = np.flatnonzero(self._usable(boxes, smallest))
         labels = np.array(self._labels, np.int32)[kept]
-        used = np.unique(labels)
-        unused = sorted(set(range(len(classes))) - set(used.tolist()))
+        used = np.unique(labels).tolist()
+        unused = sorted(set(range(len(classes))) - set(used))
+        if natural:
+            used.sort(key=lambda number: natural_key(classes[number]))
         said = [*notes, *self._sentences()]
         if not len(kept):
             raise DataError(f"There are no labelled objects in {printable(name)} that can be used.", "\n".join(said))
         if unused:
             said.append(f"Classes without an object, left out as classes: {listed(classes[number] for number in unused)}.")
-        names = tuple(classes[number] for number in used.tolist())
+        names = tuple(classes[number] for number in used)
         check_classes(names, printable(name), detail="\n".join(said), hint="To tell classes apart, at least two are needed.")
         splits = np.array(self._splits, np.int8)[kept]
         column = splits if np.any(splits != NO_SPLIT) else None
         files = tuple(self._files[place] for place in kept.tolist())
-        labels = np.searchsorted(used, labels).astype(np.int32)
+        place_of = np.full(len(classes), -1, np.int32)
+        place_of[used] = np.arange(len(used))
+        labels = place_of[labels]
         return ImageSet(
             classes=names,
             keys=tuple(self._keys[place] for place in kept.tolist()),
@@ -141,3 +158,24 @@ class Objects:
             f"{counted(len(places), 'object', 'objects')} left out, {reason}: {listed(places)}."
             for reason, places in self._left_out.items()
         ]
+
+
+def upright_size(file: Path) -> tuple[int, int]:
+    """Width and height of a picture as it is shown, from its header.
+
+    Raises:
+        ImageError: it is no image, or is not there.
+    """
+    from PIL import ExifTags, Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(file, formats=_FORMATS) as image:
+                width, height = image.size
+                # A PNG without this field would be decoded whole to look for it behind the pixels.
+                exif = image.getexif() if image.format != "PNG" or "exif" in image.info else {}
+                turned = exif.get(ExifTags.Base.Orientation) in _TURNED
+    except Exception as error:
+        raise ImageError("not an image") from error
+    return (height, width) if turned else (width, height)
