@@ -122,6 +122,25 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
         raise ImageError("not an image") from error
 
 
+def grey16(path: str | os.PathLike[str]) -> NDArray[np.uint16] | None:
+    """The full greys of a 16-bit file, ``(H, W)`` uint16, upright; `decode` keeps only the upper 8 bits of them.
+
+    ``None`` where the file is of another kind, or cannot be read; what is wrong with it then, `decode` says.
+    """
+    import numpy as np
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings(), Image.open(path, formats=_FORMATS) as image:
+            warnings.simplefilter("ignore")
+            if not (image.mode.startswith("I;16") or image.mode == "I"):
+                return None
+            _check_size(*image.size)
+            return np.clip(np.asarray(_upright(image)), 0, 65535).astype(np.uint16)
+    except Exception:  # noqa: BLE001 - as above
+        return None
+
+
 def to_array(image: Image) -> NDArray[np.uint8]:
     """The pixels of an RGB image as ``(H, W, 3)`` uint8."""
     import numpy as np

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from tlstudio.api.images import grey16
 from tlstudio.data.check import find_unreadable
 from tlstudio.gui import theme
 from tlstudio.gui.context import AppContext
@@ -30,6 +31,7 @@ from tlstudio.gui.widgets.info_bar import InfoBar
 from tlstudio.gui.widgets.viewer import Viewer
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from PIL.Image import Image
 
 Open = Callable[[], object]
@@ -46,7 +48,7 @@ class DataView(QWidget):
         self.opened: Opened | None = None
         self.browser = DataBrowser()
         self.browser.opened_image.connect(self.show_large)
-        self.viewer = Viewer(self._load, self.browser.about, self._preview)
+        self.viewer = Viewer(self._load, self.browser.about, self._preview, greys=self._greys)
         self.viewer.closed.connect(self.show_grid)
         self.stack = QStackedWidget()
         self._browser_page = self._make_browser()
@@ -97,6 +99,12 @@ class DataView(QWidget):
     def _load(self, position: int) -> Image:
         assert self.opened is not None
         return self.opened.images.load(self.browser.row_at(position))
+
+    def _greys(self, position: int) -> NDArray[np.uint16] | None:
+        assert self.opened is not None
+        images = self.opened.images
+        path = images.path(self.browser.row_at(position))
+        return None if path is None or images.boxes is not None else grey16(path)
 
     def _preview(self, position: int) -> object:
         store = self.browser.store

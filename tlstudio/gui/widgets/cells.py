@@ -22,14 +22,30 @@ _FLAGS = {
 
 def draw_ground(painter: QPainter, cell: Cell) -> None:
     """The ground of a cell: hover, selection and the frame of the current one."""
-    now = theme.colors()
-    rect = QRectF(cell.rect).adjusted(1.5, 1.5, -1.5, -1.5)
     if cell.selected or cell.hovered or cell.current:
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setBrush(now.selection if cell.selected else now.raised if cell.hovered else Qt.BrushStyle.NoBrush)
-        painter.setPen(QPen(now.accent, 1.5) if cell.selected or cell.current else Qt.PenStyle.NoPen)
-        painter.drawRoundedRect(rect, 5, 5)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+        ratio = painter.device().devicePixelRatioF()
+        size = cell.rect.size()
+        dark = theme.colors().dark
+        painter.drawPixmap(
+            cell.rect.topLeft(),
+            _ground(size.width(), size.height(), ratio, cell.selected, cell.hovered, cell.selected or cell.current, dark),
+        )
+
+
+@lru_cache(maxsize=32)
+def _ground(width: int, height: int, ratio: float, selected: bool, hovered: bool, framed: bool, _dark: bool) -> QPixmap:
+    """Drawn once: a screen full of selected cells would be felt otherwise."""
+    now = theme.colors()
+    result = QPixmap(round(width * ratio), round(height * ratio))
+    result.setDevicePixelRatio(ratio)
+    result.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(result)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setBrush(now.selection if selected else now.raised if hovered else Qt.BrushStyle.NoBrush)
+    painter.setPen(QPen(now.accent, 1.5) if framed else Qt.PenStyle.NoPen)
+    painter.drawRoundedRect(QRectF(0, 0, width, height).adjusted(1.5, 1.5, -1.5, -1.5), 5, 5)
+    painter.end()
+    return result
 
 
 def draw_thumbnail(painter: QPainter, rect: QRect, thumbnail: Thumbnail | None) -> None:

@@ -5,6 +5,7 @@ Cells are painted by a function; the view does geometry, scrolling, selection an
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,8 @@ from PySide6.QtGui import QCursor, QKeyEvent, QPainter, QPaintEvent, QRegion, QR
 from PySide6.QtWidgets import QAbstractItemView, QWidget
 
 from tlstudio.gui import theme
+
+_PAINT_SECONDS = 0.025  # a large screen of small cells takes longer
 
 Index = QModelIndex | QPersistentModelIndex
 
@@ -259,7 +262,8 @@ class GridView(QAbstractItemView):
         super().updateGeometries()
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint the cells that need it, and no others."""
+        """Paint the cells that need it; where they are so many that it would be felt, the rest in the next turn."""
+        end = time.perf_counter() + _PAINT_SECONDS
         painter = QPainter(self.viewport())
         region = event.region()
         for part in region:
@@ -271,7 +275,9 @@ class GridView(QAbstractItemView):
         current = current if self.hasFocus() else -1
         whole = region.rectCount() == 1
         for position, rect in self._within(event.rect()):
-            if whole or region.intersects(rect):
+            if time.perf_counter() > end:
+                self.viewport().update(rect)
+            elif whole or region.intersects(rect):
                 selected = any(position in part for part in chosen)
                 cell = Cell(model.row_at(position), rect, selected, position == current, position == self._hovered)
                 self._paint_cell(painter, cell)
