@@ -14,6 +14,7 @@ from tlstudio_datasets.csv_file import CsvOptions, open_csv, recognise_csv
 from tlstudio_datasets.digits import DigitsOptions, open_digits
 from tlstudio_datasets.folder import FolderOptions, open_folder, recognise_folder
 from tlstudio_datasets.imagefolder import ImageFolderOptions, open_imagefolder, recognise_imagefolder
+from tlstudio_datasets.mnist import MnistOptions, open_mnist, recognise_mnist
 from tlstudio_datasets.voc import VocOptions, open_voc, recognise_voc
 from tlstudio_datasets.yolo import YoloOptions, open_yolo, recognise_yolo
 
@@ -86,6 +87,15 @@ _SPECS = (
         options=Cifar100Options,
         open=open_cifar100,
         recognise=recognise_cifar100,
+    ),
+    DatasetSpec(
+        name="mnist",
+        title="MNIST, Fashion-MNIST, KMNIST, EMNIST",
+        about="The official IDX files, packed or not: 28 x 28 pixels. LeCun, Cortes, Burges 1998; Xiao et al. 2017; "
+        "Clanuwat et al. 2018; Cohen et al. 2017.",
+        options=MnistOptions,
+        open=open_mnist,
+        recognise=recognise_mnist,
     ),
     DatasetSpec(
         name="digits",

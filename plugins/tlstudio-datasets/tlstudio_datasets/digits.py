@@ -28,7 +28,7 @@ class DigitsOptions(Options):
 
 @dataclass(frozen=True, eq=False)
 class DigitReader:
-    """Reads a row of a uint8 array ``(N, 8, 8)`` as an image, white on black; it pickles."""
+    """Reads a row of a uint8 array ``(N, H, W)`` as a grey image; it pickles."""
 
     pixels: NDArray[np.uint8]
 
