@@ -45,7 +45,19 @@ def said(images, *words):
 
 def test_listing_is_quick_and_without_torch(list_plugin):
     listing = list_plugin("tlstudio_datasets")
-    assert listing["names"] == ["folder", "csv", "imagefolder", "coco", "voc", "yolo", "cifar10", "cifar100", "mnist", "digits"]
+    assert listing["names"] == [
+        "folder",
+        "csv",
+        "imagefolder",
+        "coco",
+        "voc",
+        "yolo",
+        "cifar10",
+        "cifar100",
+        "mnist",
+        "imagenet",
+        "digits",
+    ]
     assert listing["seconds"] < 0.1  # half of it where the machine is not busy
 
 

@@ -14,6 +14,7 @@ from tlstudio_datasets.csv_file import CsvOptions, open_csv, recognise_csv
 from tlstudio_datasets.digits import DigitsOptions, open_digits
 from tlstudio_datasets.folder import FolderOptions, open_folder, recognise_folder
 from tlstudio_datasets.imagefolder import ImageFolderOptions, open_imagefolder, recognise_imagefolder
+from tlstudio_datasets.imagenet import ImageNetOptions, open_imagenet, recognise_imagenet
 from tlstudio_datasets.mnist import MnistOptions, open_mnist, recognise_mnist
 from tlstudio_datasets.voc import VocOptions, open_voc, recognise_voc
 from tlstudio_datasets.yolo import YoloOptions, open_yolo, recognise_yolo
@@ -96,6 +97,15 @@ _SPECS = (
         options=MnistOptions,
         open=open_mnist,
         recognise=recognise_mnist,
+    ),
+    DatasetSpec(
+        name="imagenet",
+        title="ImageNet (ILSVRC)",
+        about="Synset folders (n01440764) in train and val, or flat validation images with the development kit or Kaggle's "
+        "files. Russakovsky et al. 2015.",
+        options=ImageNetOptions,
+        open=open_imagenet,
+        recognise=recognise_imagenet,
     ),
     DatasetSpec(
         name="digits",
