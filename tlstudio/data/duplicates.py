@@ -174,7 +174,7 @@ def _raw_blocks(
 
 def _unit(vectors: Floats) -> Floats:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True).astype(np.float32)
-    return vectors / np.maximum(lengths, np.float32(1e-6))
+    return np.asarray(vectors / np.maximum(lengths, np.float32(1e-6)))
 
 
 def _cosines() -> NDArray[np.float64]:

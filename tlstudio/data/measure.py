@@ -67,7 +67,7 @@ class Measures:
         bright_low, bright_mean, bright_high: ``(N,)`` float32, 1st percentile, mean and 99th percentile of luminance, 0..1.
         contrast: ``(N,)`` float32, standard deviation of luminance, 0..1.
         entropy: ``(N,)`` float32, of the histogram of luminance, in bits (0..8).
-        sharpness: ``(N,)`` float32, how much fine detail there is in proportion to coarse detail; 0 for none.
+        sharpness: ``(N,)`` float32, one over the width of the sharpest edges in pixels, at the size that a network sees.
         flatness: ``(N,)`` float32, share of neighbouring pixels that are exactly equal, 0..1: high in drawings, low in photos.
         colour: ``(N,)`` float32, mean distance from grey, 0..1.
         reasons: row -> why it is unreadable, in a few words.

@@ -5,121 +5,31 @@ Works on the columns of `tlstudio.data.measure.Measures` alone and opens no file
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tlstudio.api.dataset import ImageSet
-from tlstudio.data.measure import NOT_MEASURED, UNREADABLE, Measures
+from tlstudio.api.dataset import NO_SPLIT, SPLIT_NAMES, UNLABELLED, ImageSet
+from tlstudio.data import oddities
+from tlstudio.data.duplicates import Pairs, exact_groups, near_pairs, same_look, star_groups
+from tlstudio.data.issues import Issue, Issues, Severity, counted
+from tlstudio.data.measure import NOT_MEASURED, Measures
 from tlstudio.data.threads import Progress
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Severity = Literal["error", "warning", "note"]
+__all__ = ["KINDS", "Issue", "Issues", "Severity", "find_issues"]
 
+KINDS = (
+    "leak", "label-conflict", "unreadable", "truncated", "empty", "exact-duplicate", "near-duplicate", "placeholder",
+    "low-information", "dark", "bright", "blurred", "odd-aspect", "class-imbalance", "odd-size", "wrong-extension", "remark",
+)  # fmt: skip
+"""Every kind of issue, in the order in which to see to them."""
 
-@dataclass(frozen=True, kw_only=True)
-class Issue:
-    """One kind of finding.
-
-    Args:
-        kind: stable name, such as ``near-duplicate``; see `KINDS` for all of them.
-        title: a few words.
-        sentence: what was found, with numbers.
-        advice: what to do about it.
-        severity: ``error`` spoils a run or its figures, ``warning`` may, ``note`` is to be known.
-        rows: ``(R,)`` int64, ascending, the images concerned; empty for what concerns a class.
-        scores: ``(R,)`` float32, 0..1, how bad each is; higher is worse.
-        groups: ``(R,)`` int64 where it is about images that belong together: rows of one group share a number; else ``None``.
-        partners: ``(R,)`` int64, the row of the most similar image of the same finding; else ``None``.
-    """
-
-    kind: str
-    title: str
-    sentence: str
-    advice: str
-    severity: Severity
-    rows: NDArray[np.int64]
-    scores: NDArray[np.float32]
-    groups: NDArray[np.int64] | None = None
-    partners: NDArray[np.int64] | None = None
-
-    def __len__(self) -> int:
-        """Number of images concerned."""
-        return len(self.rows)
-
-    def to_dict(self, keys: tuple[str, ...]) -> dict[str, Any]:
-        """For JSON, with ``keys`` of the images instead of rows."""
-        found: dict[str, Any] = {
-            "kind": self.kind,
-            "title": self.title,
-            "severity": self.severity,
-            "sentence": self.sentence,
-            "advice": self.advice,
-            "images": [],
-        }
-        for i, (row, score) in enumerate(zip(self.rows.tolist(), self.scores.tolist(), strict=True)):
-            image: dict[str, Any] = {"key": keys[row], "score": round(score, 3)}
-            if self.groups is not None:
-                image["group"] = int(self.groups[i])
-            if self.partners is not None:
-                image["partner"] = keys[int(self.partners[i])]
-            found["images"].append(image)
-        return found
-
-
-@dataclass(frozen=True, kw_only=True)
-class Issues:
-    """All findings, the most urgent first.
-
-    Args:
-        found: one `Issue` for each kind that was found.
-        keys: the keys of all images, for names.
-        unmeasured: how many images were not measured and so not judged.
-    """
-
-    found: tuple[Issue, ...]
-    keys: tuple[str, ...]
-    unmeasured: int = 0
-
-    def __iter__(self) -> Any:
-        """The issues, the most urgent first."""
-        return iter(self.found)
-
-    def __len__(self) -> int:
-        """Number of kinds found."""
-        return len(self.found)
-
-    def of_kind(self, kind: str) -> Issue | None:
-        """The issue of one kind, if there is one."""
-        return next((issue for issue in self.found if issue.kind == kind), None)
-
-    def issue_of(self, row: int) -> tuple[Issue, ...]:
-        """Every issue that one image is part of, the most urgent first."""
-        return tuple(self.found[i] for i in self._by_row.get(row, ()))
-
-    def summary(self) -> str:
-        """What was found and what to do first, in one or two sentences."""
-        return "Nothing was found."
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON: the summary and every issue with the keys of its images."""
-        return {
-            "summary": self.summary(),
-            "unmeasured": self.unmeasured,
-            "issues": [issue.to_dict(self.keys) for issue in self.found],
-        }
-
-    @cached_property
-    def _by_row(self) -> dict[int, list[int]]:
-        index: dict[int, list[int]] = {}
-        for i, issue in enumerate(self.found):
-            for row in issue.rows.tolist():
-                index.setdefault(row, []).append(i)
-        return index
+_SPLIT_WORDS = ("training", "validation", "test")
+_UNEVEN = 10  # times as many images in the largest class as in a small one
 
 
 def find_issues(
@@ -135,20 +45,188 @@ def find_issues(
     Args:
         splits: ``(N,)`` int8 of `TRAIN`, `VAL`, `TEST` or `NO_SPLIT`, the splits that a run would use.
         flips: whether a mirrored picture counts as a duplicate.
-        progress: see `Progress`; when it ends the work, the findings so far come back, without near duplicates.
+        progress: see `Progress`; when it ends the work, the other findings come back with the near duplicates so far.
     """
-    rows = np.flatnonzero(measures.state == UNREADABLE)
-    found = []
-    if len(rows):
-        found.append(
-            Issue(
-                kind="unreadable",
-                title="Unreadable",
-                sentence=f"{len(rows)} images cannot be read.",
-                advice="Replace the files or leave them out.",
-                severity="error",
-                rows=rows,
-                scores=np.ones(len(rows), np.float32),
+    ended = False
+
+    def told(done: int, total: int) -> bool:
+        nonlocal ended
+        ended = progress is not None and not progress(done, total)
+        return not ended
+
+    same = _Same.of(measures, near_pairs(measures, flips=flips, progress=told))
+    found = [
+        *_leaks(same, splits),
+        *_conflicts(same, images),
+        *_exact(measures),
+        *_near(measures, same.pairs),
+        *oddities.damage(measures),
+        *oddities.remarks(measures),
+        *oddities.looks(measures),
+        *oddities.shapes(images, measures),
+        *oddities.placeholders(images, measures),
+        *_imbalance(images, splits),
+    ]
+    ordered = sorted((issue for issue in found if len(issue)), key=lambda issue: KINDS.index(issue.kind))
+    unmeasured = int((measures.state == NOT_MEASURED).sum())
+    return Issues(found=tuple(ordered), keys=images.keys, unmeasured=unmeasured, complete=not ended)
+
+
+class _Same(NamedTuple):
+    """Rows that show the same picture.
+
+    Args:
+        leader: ``(N,)`` the row that stands for all rows with this very picture, itself for most.
+        pools: leader -> all its rows, where there are several.
+        pairs: what `near_pairs` found.
+    """
+
+    leader: NDArray[np.int64]
+    pools: dict[int, list[int]]
+    pairs: Pairs
+
+    @classmethod
+    def of(cls, measures: Measures, pairs: Pairs) -> _Same:
+        looks, exact = same_look(measures), exact_groups(measures)
+        leader = np.where(looks >= 0, looks, exact)
+        pools: dict[int, list[int]] = {}
+        for row in np.flatnonzero(leader >= 0).tolist():
+            pools.setdefault(int(leader[row]), []).append(row)
+        return cls(np.where(leader >= 0, leader, np.arange(len(leader))), pools, pairs)
+
+    def clashes(self, values: NDArray[np.int64]) -> Clashes:
+        """Rows whose picture is also that of a row with another value; values below 0 do not clash."""
+        best: dict[int, tuple[float, int]] = {}
+        inside = [(pool, pool, 1.0) for pool in self.pools.values()]
+        a, b = self.leader[self.pairs.first], self.leader[self.pairs.second]
+        across = np.flatnonzero(a != b)
+        between = (
+            (self.pools.get(i, [i]), self.pools.get(j, [j]), similarity)
+            for i, j, similarity in zip(
+                a[across].tolist(), b[across].tolist(), self.pairs.similarity[across].tolist(), strict=True
             )
         )
-    return Issues(found=tuple(found), keys=images.keys, unmeasured=int((measures.state == NOT_MEASURED).sum()))
+        for mine, theirs, similarity in (*inside, *between):
+            for ours, others in ((mine, theirs), (theirs, mine)):
+                first_of = {int(values[row]): row for row in reversed(others) if values[row] >= 0}
+                if not first_of:
+                    continue
+                for row in ours:
+                    partner = next((other for value, other in first_of.items() if value != values[row]), -1)
+                    if values[row] >= 0 and partner >= 0 and similarity > best.get(row, (0.0, 0))[0]:
+                        best[row] = (similarity, partner)
+        rows = sorted(best)
+        return Clashes(rows, [best[row][1] for row in rows], [best[row][0] for row in rows])
+
+
+class Clashes(NamedTuple):
+    """Rows, for each the row that it clashes with, and how similar the two are."""
+
+    rows: list[int]
+    partners: list[int]
+    similarity: list[float]
+
+
+def _leaks(same: _Same, splits: NDArray[np.int8]) -> list[Issue]:
+    found = same.clashes(np.where(splits == NO_SPLIT, -1, splits).astype(np.int64))
+    between = Counter(tuple(sorted((int(splits[a]), int(splits[b])))) for a, b in zip(found.rows, found.partners, strict=True))
+    parts = [
+        f"{counted(count, 'image')} {'is' if count == 1 else 'are'} shared by {_SPLIT_WORDS[pair[0]]} and {_SPLIT_WORDS[pair[1]]}"
+        for pair, count in sorted(between.items())
+    ]
+    return [
+        _pairwise(
+            "leak", "Same picture in two splits", "; ".join(parts) + ".",
+            "Keep each picture in one split: a model is judged too well on pictures that it was trained on.", found,
+        )
+    ]  # fmt: skip
+
+
+def _conflicts(same: _Same, images: ImageSet) -> list[Issue]:
+    found = same.clashes(np.where(images.labels == UNLABELLED, -1, images.labels).astype(np.int64))
+    sentence = ""
+    if found.rows:
+        a, b = (images.classes[images.labels[row]] for row in (found.rows[0], found.partners[0]))
+        sentence = f"{counted(len(found.rows), 'image')} show a picture that has another label elsewhere, such as {a} and {b}."
+    return [
+        _pairwise(
+            "label-conflict", "Same picture with two labels", sentence,
+            "Look at each pair and correct the wrong label, or leave both out.", found,
+        )
+    ]  # fmt: skip
+
+
+def _pairwise(kind: str, title: str, sentence: str, advice: str, found: Clashes) -> Issue:
+    return Issue(
+        kind=kind, title=title, sentence=sentence, advice=advice, severity="error",
+        rows=np.array(found.rows, np.int64), scores=np.array(found.similarity, np.float32),
+        partners=np.array(found.partners, np.int64),
+    )  # fmt: skip
+
+
+def _exact(measures: Measures) -> list[Issue]:
+    groups = exact_groups(measures)
+    rows = np.flatnonzero(groups >= 0)
+    leaders = len(np.unique(groups[rows]))
+    copies = len(rows) - leaders
+    return [
+        Issue(
+            kind="exact-duplicate", title="Exact copies", severity="warning",
+            sentence=f"{counted(leaders, 'image')} {'is' if leaders == 1 else 'are'} there more than once: "
+            f"{counted(copies, 'exact copy', 'exact copies')} could go.",
+            advice="Leave all but one of each out: copies weigh more than other images.",
+            rows=rows, scores=np.ones(len(rows), np.float32), groups=groups[rows],
+        )
+    ]  # fmt: skip
+
+
+def _near(measures: Measures, pairs: Pairs) -> list[Issue]:
+    differ = (measures.digest[pairs.first] != measures.digest[pairs.second]).any(axis=1)
+    kept = Pairs(first=pairs.first[differ], second=pairs.second[differ], similarity=pairs.similarity[differ])
+    groups = star_groups(kept, len(measures))
+    rows = np.flatnonzero(groups >= 0)
+    partners, scores = _best_partners(kept, len(measures))
+    count = len(np.unique(groups[rows]))
+    return [
+        Issue(
+            kind="near-duplicate", title="Nearly the same pictures", severity="warning",
+            sentence=f"{counted(len(rows), 'image')} show {counted(count, 'picture')} again with small changes only: "
+            "another size, compression, brightness or margin.",
+            advice="Keep each group in one split, or leave all but the best of it out.",
+            rows=rows, scores=scores[rows], groups=groups[rows], partners=partners[rows],
+        )
+    ]  # fmt: skip
+
+
+def _best_partners(pairs: Pairs, rows: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    partners, best = np.full(rows, -1, np.int64), np.zeros(rows, np.float32)
+    order = np.argsort(pairs.similarity, kind="stable")
+    for mine, theirs in ((pairs.first, pairs.second), (pairs.second, pairs.first)):
+        a, b, similarity = mine[order], theirs[order], pairs.similarity[order]
+        better = similarity > best[a]
+        partners[a[better]], best[a[better]] = b[better], similarity[better]  # the last of equal indices wins: the most similar
+    return partners, best
+
+
+def _imbalance(images: ImageSet, splits: NDArray[np.int8]) -> list[Issue]:
+    """Classes with far fewer training images than the largest; all images where nothing is in a split."""
+    training = splits == SPLIT_NAMES.index("train")
+    used = (training if training.any() else np.ones(len(images), bool)) & (images.labels >= 0)
+    counts = np.bincount(images.labels[used], minlength=len(images.classes))
+    if len(counts) < 2 or not counts.any():
+        return []
+    largest = int(counts.argmax())
+    small = np.flatnonzero(counts * _UNEVEN <= counts[largest])
+    named = ", ".join(f"{images.classes[label]} ({counts[label]:,})" for label in small[np.argsort(counts[small])][:3].tolist())
+    rows = np.flatnonzero(used & np.isin(images.labels, small))
+    sentence = (
+        f"{counted(len(small), 'class', 'classes')} of {len(counts)} {'has' if len(small) == 1 else 'have'} at most a tenth of the "
+        f"{counts[largest]:,} images of {images.classes[largest]}: {named}."
+    )
+    return [
+        Issue(
+            kind="class-imbalance", title="Uneven classes", severity="warning", sentence=sentence,
+            advice="Gather more images of them, or weigh the classes in training; judge by class, not by overall accuracy.",
+            rows=rows, scores=(1 - counts[images.labels[rows]] / counts[largest]).astype(np.float32),
+        )
+    ]  # fmt: skip

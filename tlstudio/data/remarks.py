@@ -8,6 +8,7 @@ import warnings
 
 from tlstudio.data.headers import SUFFIX_FORMATS, format_of
 
+_WRONG_ENDING = " data in a file named "
 _MANY_FRAMES = frozenset({"GIF", "TIFF", "WebP", "PNG"})
 
 
@@ -22,10 +23,16 @@ def remark_on(name: str, data: bytes) -> str:
     suffix = os.path.splitext(name)[1].lower()
     remarks = []
     if kind and SUFFIX_FORMATS.get(suffix) != kind:
-        remarks.append(f"{kind} data in a file named {suffix or 'without an ending'}")
+        remarks.append(f"{kind}{_WRONG_ENDING}{suffix or 'without an ending'}")
     if kind in _MANY_FRAMES and (kind != "PNG" or b"acTL" in data[:4096] or data[24:25] == b"\x10"):
         remarks += _from_header(data, kind)
     return "; ".join(remarks)
+
+
+def split_remark(remark: str) -> tuple[str, str]:
+    """The part of a remark that is about a wrong ending, and the rest; either may be empty."""
+    parts = remark.split("; ") if remark else []
+    return "; ".join(p for p in parts if _WRONG_ENDING in p), "; ".join(p for p in parts if _WRONG_ENDING not in p)
 
 
 def _from_header(data: bytes, kind: str) -> list[str]:
