@@ -131,12 +131,17 @@ def grey16(path: str | os.PathLike[str]) -> NDArray[np.uint16] | None:
     from PIL import Image
 
     try:
-        with warnings.catch_warnings(), Image.open(path, formats=_FORMATS) as image:
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            if not (image.mode.startswith("I;16") or image.mode == "I"):
-                return None
-            _check_size(*image.size)
-            return np.clip(np.asarray(_upright(image)), 0, 65535).astype(np.uint16)
+            with Image.open(path, formats=_FORMATS) as header:
+                if not (header.mode.startswith("I;16") or header.mode == "I"):
+                    return None
+                _check_size(*header.size)
+            data = io.BytesIO(read_bytes(path))  # opened by its name, Pillow 13 maps a turned TIFF wrongly
+            with Image.open(data, formats=_FORMATS) as image:
+                image.load()
+                greys: NDArray[np.uint16] = np.clip(np.asarray(_upright(image)), 0, 65535).astype(np.uint16)
+                return greys
     except Exception:  # noqa: BLE001 - as above
         return None
 

@@ -14,6 +14,7 @@ from PySide6.QtCore import (
     QAbstractListModel,
     QItemSelection,
     QItemSelectionModel,
+    QMimeData,
     QModelIndex,
     QPersistentModelIndex,
     QPoint,
@@ -22,7 +23,7 @@ from PySide6.QtCore import (
     Qt,
     Signal,
 )
-from PySide6.QtGui import QCursor, QKeyEvent, QPainter, QPaintEvent, QRegion, QResizeEvent, QWheelEvent
+from PySide6.QtGui import QCursor, QDrag, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QRegion, QResizeEvent, QWheelEvent
 from PySide6.QtWidgets import QAbstractItemView, QWidget
 
 from tlstudio.gui import theme
@@ -30,6 +31,8 @@ from tlstudio.gui import theme
 _PAINT_SECONDS = 0.025  # a large screen of small cells takes longer
 
 Index = QModelIndex | QPersistentModelIndex
+DRAGGED_CELLS = "application/x-tlstudio-cells"
+"""What a drag of selected cells carries: nothing but this name."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,11 @@ class RowsModel(QAbstractListModel):
         self._rows = rows
         self.endResetModel()
 
+    @property
+    def rows(self) -> Sequence[int]:
+        """The row numbers, in the order shown."""
+        return self._rows
+
     def row_at(self, position: int) -> int:
         """The row number at a place of the list."""
         return int(self._rows[position])
@@ -67,6 +75,10 @@ class RowsModel(QAbstractListModel):
     def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008 - Qt's default
         """Number of cells."""
         return 0 if parent.isValid() else len(self._rows)
+
+    def flags(self, index: Index) -> Qt.ItemFlag:
+        """Cells can be dragged."""
+        return super().flags(index) | Qt.ItemFlag.ItemIsDragEnabled
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """Name for display, tooltip and screen readers."""
@@ -194,8 +206,8 @@ class GridView(QAbstractItemView):
             bar.setValue(bar.value() + rect.center().y() - self.viewport().height() // 2)
         elif rect.top() < 0:
             bar.setValue(bar.value() + rect.top())
-        elif rect.bottom() > self.viewport().height():
-            bar.setValue(bar.value() + min(rect.top(), rect.bottom() - self.viewport().height()))
+        elif (below := rect.bottom() + 1 - self.viewport().height()) > 0:
+            bar.setValue(bar.value() + min(rect.top(), below))
 
     def moveCursor(self, action: QAbstractItemView.CursorAction, _modifiers: Qt.KeyboardModifier) -> QModelIndex:
         """Where an arrow key leads."""
@@ -293,6 +305,23 @@ class GridView(QAbstractItemView):
                 position = line * columns + column
                 if position < count:
                     yield position, QRect(edges[column], line * height - offset, edges[column + 1] - edges[column], height)
+
+    def keyboardSearch(self, _text: str) -> None:
+        """Typing selects nothing: letters and digits are commands."""
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """What is selected already can be dragged away; anywhere else a drag selects."""
+        index = self.indexAt(event.position().toPoint())
+        self.setDragEnabled(index.isValid() and self.selectionModel().isSelected(index))
+        super().mousePressEvent(event)
+
+    def startDrag(self, _actions: Qt.DropAction) -> None:
+        """Drag the selected cells; whoever takes them asks for the selection."""
+        data = QMimeData()
+        data.setData(DRAGGED_CELLS, b"")
+        drag = QDrag(self)
+        drag.setMimeData(data)
+        drag.exec(Qt.DropAction.CopyAction)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Enter and Space open a cell; the rest is the base class's."""

@@ -50,10 +50,10 @@ class Picture(QWidget):
         super().__init__(parent)
         self._levels: tuple[QImage, ...] = ()
         self._preview: Thumbnail | None = None
-        self._reason = ""
+        self._waiting, self._reason = False, ""
         self._fitted, self._scale, self._corner = True, 1.0, QPointF()
         self._held: QPointF | None = None
-        self._under: QPoint | None = None
+        self._pointer: QPointF | None = None
         self.setMouseTracking(True)
         self.setMinimumSize(64, 64)
         theme.changed.connect(self._repaint)
@@ -61,31 +61,25 @@ class Picture(QWidget):
     # What is shown
 
     def set_preview(self, thumbnail: Thumbnail | None) -> None:
-        """Show a small picture until the whole one is there."""
-        self._preview, self._reason = thumbnail, ""
+        """Show a small picture, or nothing, until the whole one is there."""
+        self._preview, self._waiting, self._reason = thumbnail, True, ""
         self.setAccessibleDescription("")
         self.update()
+        self._point(self._pointer)
 
     def set_levels(self, levels: tuple[QImage, ...], *, keep_view: bool = False) -> None:
         """Show a picture; ``keep_view``: at the present zoom and place where it is as large as the one before."""
         before = self.picture_size()
-        self._levels, self._preview, self._reason = levels, None, ""
+        self._levels, self._preview, self._waiting, self._reason = levels, None, False, ""
         if not (keep_view and before == self.picture_size()):
             self._fitted = True
         self._settle()
-        self._point(self.mapFromGlobal(self.cursor().pos()).toPointF() if self.underMouse() else None)
 
     def set_reason(self, reason: str) -> None:
         """Say why there is no picture."""
-        self._levels, self._preview, self._reason = (), None, reason
+        self._levels, self._preview, self._waiting, self._reason = (), None, False, reason
         self.setAccessibleDescription(reason)
         self._settle()
-        self._point(None)
-
-    def clear(self) -> None:
-        """Forget the picture, but not the place that was looked at."""
-        self._preview, self._reason = None, ""
-        self.update()
 
     def reason(self) -> str:
         """Why there is no picture; empty where there is one."""
@@ -93,7 +87,7 @@ class Picture(QWidget):
 
     def has_picture(self) -> bool:
         """Whether the whole picture is there, and not only its thumbnail."""
-        return bool(self._levels) and self._preview is None
+        return bool(self._levels) and not self._waiting
 
     def picture_size(self) -> QSize:
         """Width and height in pixels; empty without a picture."""
@@ -146,9 +140,7 @@ class Picture(QWidget):
 
     def place_of(self, pixel: QPoint) -> QRectF:
         """Where a pixel of the picture lies in the widget."""
-        return QRectF(
-            self._corner + pixel.toPointF() * self._scale, self._corner + (pixel + QPoint(1, 1)).toPointF() * self._scale
-        )
+        return QRectF(self._corner + pixel.toPointF() * self._scale, QSizeF(self._scale, self._scale))
 
     def _room(self) -> QRect:
         return self.rect().adjusted(_MARGIN, _MARGIN, -_MARGIN, -_MARGIN)
@@ -175,6 +167,7 @@ class Picture(QWidget):
         self.setCursor(Qt.CursorShape.OpenHandCursor if self._overflows() else Qt.CursorShape.ArrowCursor)
         self.update()
         self.zoomed.emit()
+        self._point(self._pointer)
 
     def _overflows(self) -> bool:
         size = self.picture_size()
@@ -192,7 +185,7 @@ class Picture(QWidget):
             painter.drawText(self.rect().adjusted(32, 32, -32, -32), flags, self._reason)
         elif self._preview is not None:
             draw_picture(painter, self._room(), self._preview.pixmap, whole=self._preview.whole)
-        elif self._levels:
+        elif self.has_picture():
             self._paint_levels(painter)
 
     def _paint_levels(self, painter: QPainter) -> None:
@@ -203,7 +196,7 @@ class Picture(QWidget):
         image, size = self._levels[level], self.picture_size()
         across, down = image.width() / size.width(), image.height() / size.height()
         source = QRectF(seen.x() * across, seen.y() * down, seen.width() * across, seen.height() * down)
-        target = QRectF(self.place_of(seen.topLeft()).topLeft(), self.place_of(seen.bottomRight()).bottomRight())
+        target = self.place_of(seen.topLeft()).united(self.place_of(seen.bottomRight()))
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, zoom < _CRISP)
         painter.drawImage(target, image, source)
         if zoom >= _GRID:
@@ -273,8 +266,8 @@ class Picture(QWidget):
         self._point(None)
 
     def _point(self, point: QPointF | None) -> None:
-        self._under = None if point is None else self.pixel_at(point)
-        self.pointed.emit(self._under)
+        self._pointer = point
+        self.pointed.emit(None if point is None else self.pixel_at(point))
 
     def _repaint(self, _colors: object) -> None:
         self.update()

@@ -318,7 +318,7 @@ class Viewer(QWidget):
         status.addWidget(_button("magnifying-glass-plus", self.tr("Larger (+, or the wheel)"), lambda: picture.zoom_by(1)))
         status.addWidget(_button("corners-out", self.tr("The whole image (0)"), picture.fit))
         actual = _button("", self.tr("One pixel of the image on one of the screen (1)"), lambda: picture.set_zoom(1.0))
-        actual.setText(self.tr("100 %"))
+        actual.setText(self.tr("1:1"))
         status.addWidget(actual)
         return status
 
