@@ -18,7 +18,7 @@ from tlstudio.api.dataset import SPLIT_NAMES, UNLABELLED, ImageSet
 from tlstudio.api.errors import UserError
 from tlstudio.data.edits import Table
 from tlstudio.data.measure import NOT_MEASURED, UNREADABLE, Measures
-from tlstudio.data.quality import KINDS, Issues
+from tlstudio.data.quality import KINDS, Issue, Issues
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,8 +67,11 @@ def sort(known: Known, rows: NDArray[np.int64], by: Sort, *, issue: str = "", de
     Args:
         by: ``table`` as the data have it, ``name`` of the file, ``size`` in bytes, ``date`` of change, ``pixels``, or the score
             of an ``issue``, worst first.
-        issue: the kind of issue whose score counts; empty: the worst of all.
+        issue: the kind of issue whose score counts, its images that belong together side by side; empty: the worst of all.
     """
+    found = known.issues.of_kind(issue) if by == "issue" and known.issues is not None and issue else None
+    if found is not None and found.groups is not None:
+        return _by_group(found, rows)
     if by == "table":
         return rows[::-1] if descending else rows
     if by == "name":
@@ -197,6 +200,16 @@ def _scores(known: Known, kind: str) -> NDArray[np.float32]:
         if not kind or issue.kind == kind:
             np.maximum.at(scores, issue.rows, issue.scores)
     return scores
+
+
+def _by_group(issue: Issue, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Groups side by side, the worst group first."""
+    assert issue.groups is not None
+    worst = np.zeros(int(issue.groups.max(initial=0)) + 1, np.float32)
+    np.maximum.at(worst, issue.groups, issue.scores)
+    group = dict(zip(issue.rows.tolist(), issue.groups.tolist(), strict=True))
+    groups = np.array([group.get(row, -1) for row in rows.tolist()], np.int64)
+    return rows[np.lexsort((rows, groups, np.where(groups >= 0, -worst[groups], 1.0)))]
 
 
 def _all_issue_rows(known: Known) -> NDArray[np.int64]:

@@ -17,7 +17,7 @@ _PAGES = ("data", "train", "runs", "evaluate", "predict", "plugins", "settings")
 
 def commands(window: MainWindow) -> list[Action]:
     """The records, in the order of the menus."""
-    return [*_file(window), *_view(window), *_run(window), *_help(window)]
+    return [*_file(window), *_edit(window), *_view(window), *_run(window), *_help(window)]
 
 
 def _tr(text: str) -> str:
@@ -42,11 +42,26 @@ def _file(window: MainWindow) -> list[Action]:
         ),
         Action(
             id="file.check", title=_tr("Chec&k images"), icon="check-circle", separated=True,
-            tip=_tr("Decode every image once and list those that cannot be read"),
+            tip=_tr("Look for unreadable images, duplicates, leaks between splits and odd pictures"),
             enabled=lambda: window.context.data is not None,
             run=lambda: (window.show_page("data"), window.data_page.check_images()),
         ),
         Action(id="file.quit", title=_tr("&Quit"), keys=("Ctrl+Q",), icon="sign-out", separated=True, run=window.close),
+    ]  # fmt: skip
+
+
+def _edit(window: MainWindow) -> list[Action]:
+    return [
+        Action(
+            id="edit.undo", title=_tr("&Undo"), keys=("Ctrl+Z",), icon="arrow-u-up-left",
+            tip=_tr("Take the last edit of the images back"), enabled=lambda: window.context.data is not None,
+            run=lambda: window.data_page.undo(),
+        ),
+        Action(
+            id="edit.redo", title=_tr("&Redo"), keys=("Ctrl+Shift+Z", "Ctrl+Y"), icon="arrow-u-up-right",
+            tip=_tr("Do again what was undone"), enabled=lambda: window.context.data is not None,
+            run=lambda: window.data_page.redo(),
+        ),
     ]  # fmt: skip
 
 

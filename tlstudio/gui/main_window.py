@@ -194,7 +194,8 @@ class MainWindow(QMainWindow):
 
     def _fill_menus(self) -> None:
         titles = (
-            ("file.", self.tr("&File")), ("view.", self.tr("&View")), ("run.", self.tr("&Run")), ("help.", self.tr("&Help")),
+            ("file.", self.tr("&File")), ("edit.", self.tr("&Edit")), ("view.", self.tr("&View")), ("run.", self.tr("&Run")),
+            ("help.", self.tr("&Help")),
         )  # fmt: skip
         for prefix, title in titles:
             menu = self.menuBar().addMenu(title)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tlstudio.api.config import DataConfig
 
 _MAX_RECENT = 8
+_MAX_QUERIES = 20
 _CHOICES: tuple[Choice, ...] = ("system", "light", "dark")
 
 
@@ -88,6 +89,19 @@ class Memory:
     def set_state(self, name: str, value: QByteArray) -> None:
         """Keep it."""
         self._settings.setValue(f"geometry/{name}", value)
+
+    def queries(self) -> list[str]:
+        """Filters that the user typed, newest first."""
+        value = self._settings.value("data/queries", "[]")
+        with contextlib.suppress(ValueError, TypeError):
+            found = json.loads(value)
+            return [text for text in found if isinstance(text, str)][:_MAX_QUERIES]
+        return []
+
+    def add_query(self, text: str) -> None:
+        """This was looked for."""
+        items = [text, *(known for known in self.queries() if known != text)][:_MAX_QUERIES]
+        self._settings.setValue("data/queries", json.dumps(items))
 
     def recent(self) -> list[Recent]:
         """What was opened last, newest first."""

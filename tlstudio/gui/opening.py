@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from tlstudio.api.dataset import ImageSet
 from tlstudio.api.errors import DataError
 from tlstudio.data.curation import Curation
 from tlstudio.data.edits import Table
+from tlstudio.data.index import Index
+from tlstudio.data.query import Known, Sort, find, sort
 from tlstudio.registry import Catalog
 
 if TYPE_CHECKING:
@@ -30,57 +33,64 @@ class Opened:
     images: ImageSet
     splits: NDArray[np.int8]
     curation: Curation | None = None
+    index: Index | None = None
+    fresh: bool = False
+    """Whether the table was read from the data now, not from the index."""
 
-    @property
-    def table(self) -> Table | None:
-        """The images after the user's edits; ``None`` where nothing can be edited."""
-        return None if self.curation is None else self.curation.table
+    @cached_property
+    def table(self) -> Table:
+        """The images after the user's edits, if there are any."""
+        if self.curation is not None:
+            return self.curation.table
+        none = np.zeros(len(self.images), np.bool_)
+        return Table(images=self.images, splits=self.splits, excluded=none, edited=none)
 
     def renewed(self) -> Opened:
         """The same after an edit."""
-        table = self.table
-        return self if table is None else replace(self, images=table.images, splits=table.splits)
+        if self.curation is None:
+            return self
+        table = self.curation.table
+        return replace(self, images=table.images, splits=table.splits, fresh=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Filter:
-    """What to show: a class label, a split, rows with an issue, and a text in the name."""
+    """What to show: a class label, a split, a kind of issue and a query, all together, and in which order."""
 
     label: int = ANY
     split: int = ANY
-    rows: frozenset[int] | None = None
+    issue: str = ""
     text: str = ""
+    order: Sort = "table"
+    descending: bool = False
 
 
 def open_data(catalog: Catalog, config: DataConfig, workspace: Path) -> Opened:
     """Open the images of a configuration with the user's edits; raises as `Catalog.open_images` and `Curation`."""
     if config.path is not None:
         config = config.model_copy(update={"path": str(Path(config.path).expanduser().absolute())})
-    images = catalog.open_images(config)
+    index = Index(config, kinds=catalog.datasets)
+    known = index.load_images()
+    images = catalog.open_images(config) if known is None else known
     if not len(images):
         raise DataError("There are no images to show.", hint="Choose a folder with one subfolder of images for each class.")
     curation = Curation(images, config, workspace)
-    return Opened(config=config, images=curation.table.images, splits=curation.table.splits, curation=curation)
+    table = curation.table
+    return Opened(config=config, images=table.images, splits=table.splits, curation=curation, index=index, fresh=known is None)
 
 
-def filter_rows(opened: Opened, wanted: Filter) -> NDArray[np.int64]:
-    """The rows that a filter leaves, in the order of the table."""
-    images = opened.images
-    mask = np.ones(len(images), bool)
+def filter_rows(known: Known, wanted: Filter) -> NDArray[np.int64]:
+    """The rows that a filter leaves, in its order; raises `UserError` where its text cannot be understood."""
+    mask = np.ones(len(known.images), bool)
     if wanted.label != ANY:
-        mask &= images.labels == wanted.label
+        mask &= known.images.labels == wanted.label
     if wanted.split != ANY:
-        mask &= opened.splits == wanted.split
-    if wanted.rows is not None:
-        issue = np.zeros(len(images), bool)
-        issue[list(wanted.rows)] = True
-        mask &= issue
-    rows = np.flatnonzero(mask)
-    text = wanted.text.strip().casefold()
-    if text:
-        keys = images.keys
-        rows = np.array([row for row in rows.tolist() if text in keys[row].casefold()], dtype=np.int64)
-    return rows
+        mask &= known.table.splits == wanted.split
+    if wanted.issue:
+        mask &= find(known, f"issue:{wanted.issue}")
+    if wanted.text:
+        mask &= find(known, wanted.text)
+    return sort(known, np.flatnonzero(mask), wanted.order, issue=wanted.issue, descending=wanted.descending)
 
 
 def count_classes(opened: Opened, split: int) -> NDArray[np.int64]:

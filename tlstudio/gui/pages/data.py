@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtWidgets import QFileDialog, QLabel, QProgressBar, QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
 from tlstudio.gui import theme
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tlstudio.gui.pages.data_view import DataView
 
 _ARCHIVES = "*.zip *.tar *.tar.gz *.tgz *.tar.bz2 *.tar.xz"
+_BURST_MS = 500
 
 
 class DataPage(QWidget):
@@ -33,6 +34,8 @@ class DataPage(QWidget):
         self._waiting: Callable[[], DataConfig] | None = None
         self._opening: Task | None = None
         self._view: DataView | None = None
+        self._tell = QTimer(self, singleShot=True, interval=_BURST_MS)
+        self._tell.timeout.connect(self._tell_others)
         self.opened: Opened | None = None
         self.error = ErrorView()
         self.error.add_button(self.tr("Open something else…"), self.ask_folder)
@@ -53,7 +56,8 @@ class DataPage(QWidget):
         if self._view is None:
             from tlstudio.gui.pages.data_view import DataView
 
-            self._view = DataView(self._context, self.ask_folder, self.ask_file, self.open_sample)
+            self._view = DataView(self._context, self._memory, self.ask_folder, self.ask_file, self.open_sample)
+            self._view.edited.connect(self._edited)
             self.stack.addWidget(self._view)
         return self._view
 
@@ -119,7 +123,8 @@ class DataPage(QWidget):
         self.view.show_data(opened)
         self.stack.setCurrentWidget(self.view)
         self._memory.add_recent(opened.config)
-        self._context.set_data(OpenedData(config=opened.config, images=opened.images))
+        self._tell.stop()
+        self._tell_others()
 
     def _open_failed(self, error: BaseException) -> None:
         self.error.show_problem(error)
@@ -142,14 +147,35 @@ class DataPage(QWidget):
             self.stack.setCurrentWidget(self.view)
             self.view.show_grid()
 
+    @Slot(object)
+    def _edited(self, opened: Opened) -> None:
+        self.opened = opened
+        self._tell.start()
+
+    def _tell_others(self) -> None:
+        """The other pages take an edit a moment later, since edits come in bursts."""
+        if self.opened is not None:
+            self._context.set_data(OpenedData(config=self.opened.config, images=self.opened.table.taking_part()))
+
+    def undo(self) -> None:
+        """Take the last edit back."""
+        if self.opened is not None:
+            self.view.undo()
+
+    def redo(self) -> None:
+        """Do it again."""
+        if self.opened is not None:
+            self.view.redo()
+
     def check_images(self) -> None:
-        """Look for images that cannot be read."""
+        """Look for what is wrong with the images."""
         if self.opened is not None:
             self.view.check_images()
 
     def shut_down(self) -> None:
         """Let go of the opened files."""
         if self._view is not None:
+            self._view.scan.cancel()
             self._view.browser.close_store()
 
     # Parts

@@ -1,4 +1,4 @@
-"""Opened images: a header that says what they are, the browser, one image large, and the check for unreadable files."""
+"""Opened images: a header that says what they are, the browser, one image large, what is wrong with them, and edits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, Qt, QUrl, Signal, Slot
+from PySide6.QtGui import QAction, QDesktopServices, QKeySequence
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
@@ -19,14 +20,16 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from tlstudio.api.dataset import UNLABELLED
 from tlstudio.api.images import grey16
-from tlstudio.data.check import find_unreadable
+from tlstudio.data.fixes import fix_for
 from tlstudio.gui import theme
 from tlstudio.gui.context import AppContext
-from tlstudio.gui.memory import title_of
+from tlstudio.gui.memory import Memory, title_of
 from tlstudio.gui.opening import Opened
 from tlstudio.gui.pages.data_browser import DataBrowser, separator
-from tlstudio.gui.widgets.background import Task, run_in_background
+from tlstudio.gui.pages.data_edit import Editing
+from tlstudio.gui.pages.data_scan import Found, Scan
 from tlstudio.gui.widgets.info_bar import InfoBar
 from tlstudio.gui.widgets.viewer import Viewer
 
@@ -34,22 +37,38 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
+    from tlstudio.data.quality import Issue
+
 Open = Callable[[], object]
 
 
 class DataView(QWidget):
     """Shows the browser or one image large. The page that owns it opens other data."""
 
-    def __init__(self, context: AppContext, ask_folder: Open, ask_file: Open, open_sample: Open) -> None:
+    edited = Signal(object)
+    """Opened: the same images after an edit."""
+
+    def __init__(self, context: AppContext, memory: Memory, ask_folder: Open, ask_file: Open, open_sample: Open) -> None:
         super().__init__()
         self._context = context
         self._open_menu = (ask_folder, ask_file, open_sample)
-        self._checking: Task | None = None
         self.opened: Opened | None = None
-        self.browser = DataBrowser()
+        self._interrupted = False
+        self.scan = Scan(self)
+        self.scan.progressed.connect(self._show_progress)
+        self.scan.found.connect(self._show_found)
+        self.scan.ended.connect(self._scan_ended)
+        self.scan.failed.connect(self._scan_failed)
+        self.browser = DataBrowser(memory.queries, memory.add_query)
         self.browser.opened_image.connect(self.show_large)
-        self.viewer = Viewer(self._load, self.browser.about, self._preview, greys=self._greys)
+        self.browser.issue_chosen.connect(self._show_issue)
+        self.viewer = Viewer(self._load, self.browser.about, self._preview)
         self.viewer.closed.connect(self.show_grid)
+        self.editing = Editing(self._chosen_rows, self)
+        self.editing.changed.connect(self._edited)
+        self.editing.said.connect(context.message)
+        self.editing.failed.connect(context.problem)
+        self._connect_edits()
         self.stack = QStackedWidget()
         self._browser_page = self._make_browser()
         self.stack.addWidget(self._browser_page)
@@ -57,22 +76,27 @@ class DataView(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.stack)
+        context.run_active_changed.connect(self._run_changed)
 
     def show_data(self, opened: Opened) -> None:
         """Look at these images."""
-        self._cancel_check()
         self.opened = opened
+        self._end_check()
+        self.editing.begin(opened.curation)
         self._title.setText(title_of(opened.config))
         self._title.setToolTip(opened.config.path or "")
         self._facts.setText(self._summary(opened))
         self.notes.show_lines(opened.images.notes)
         self.stack.setCurrentWidget(self._browser_page)
         self.browser.show_data(opened)
+        self.scan.begin(opened)
+        if self._context.run_active:
+            self.scan.cancel()
 
     def _summary(self, opened: Opened) -> str:
-        n, classes = len(opened.images), len(opened.images.classes)
+        n, classes = int((~opened.table.excluded).sum()), len(opened.images.classes)
         names = (self.tr("training"), self.tr("validation"), self.tr("test"))
-        counts = [(name, int(np.count_nonzero(opened.splits == i))) for i, name in enumerate(names)]
+        counts = [(name, int(np.count_nonzero((opened.splits == i) & ~opened.table.excluded))) for i, name in enumerate(names)]
         parts = [
             self.tr("1 image") if n == 1 else self.tr("{n} images").format(n=f"{n:,}"),
             self.tr("1 class") if classes == 1 else self.tr("{n} classes").format(n=f"{classes:,}"),
@@ -113,50 +137,150 @@ class DataView(QWidget):
     # Checking
 
     def check_images(self) -> None:
-        """Decode every image once, in the background, and offer those that fail as a filter."""
-        if self.opened is None or self._checking is not None:
+        """Measure every image that is not measured yet, in the background, and say what was found."""
+        if self.opened is None:
             return
-        images = self.opened.images
+        self.browser.show_issue("")
+        if self.scan.complete:
+            self._tell_issues()
+        else:
+            self.scan.go_on()
 
-        def work(task: Task) -> dict[int, str]:
-            def progress(done: int, total: int) -> bool:
-                task.report((done, total))
-                return not task.cancelled
-
-            return find_unreadable(images, progress=progress)
-
-        self._progress.setRange(0, len(images))
-        self._progress.setValue(0)
+    def _show_progress(self, at: tuple[int, int]) -> None:
+        done, total = at
+        self._progress.setRange(0, total)
+        self._progress.setValue(done)
+        self._check_text.setText(self.tr("Checking images: {done} of {all}").format(done=f"{done:,}", all=f"{total:,}"))
         self._check_bar.show()
         self._check_button.setEnabled(False)
-        self._checking = run_in_background(
-            self, work, done=self._checked, failed=self._check_failed, progress=lambda at: self._progress.setValue(at[0])
-        )
 
-    def _checked(self, found: dict[int, str]) -> None:
+    def _show_found(self, found: Found) -> None:
+        self.browser.show_found(found)
+
+    def _scan_ended(self, _complete: object) -> None:
+        was_asked = self._check_bar.isVisibleTo(self)
         self._end_check()
-        self.browser.set_unreadable(found)
-        total = len(self.opened.images) if self.opened is not None else 0
-        if found:
-            first = self.tr("1 image cannot be read.") if len(found) == 1 else self.tr("{n} images cannot be read.")
-            self.notes.show_lines([first.format(n=f"{len(found):,}") + self.tr(" Training leaves them out.")])
-            self.browser.show_unreadable()
-        else:
-            self.notes.show_lines([self.tr("All {n} images can be read.").format(n=f"{total:,}")])
+        if was_asked or (self.scan.issues is not None and any(issue.severity == "error" for issue in self.scan.issues)):
+            self._tell_issues()
 
-    def _check_failed(self, error: BaseException) -> None:
+    def _tell_issues(self) -> None:
+        issues = self.scan.issues
+        if issues is None or self.browser.issue:
+            return
+        first = next((issue for issue in issues if issue.severity != "note"), None)
+        if first is None:
+            self.notes.show_lines([issues.summary()])
+            return
+        show = self.tr("Show: {issue}").format(issue=first.title)
+        self.notes.show_lines([issues.summary()], show, lambda: self.browser.show_issue(first.kind))
+
+    def _show_issue(self, issue: Issue | None) -> None:
+        """Say what an issue is, and offer what helps."""
+        if issue is None:
+            self._tell_issues()
+            return
+        lines = [f"{issue.sentence} {issue.advice}"]
+        measures = self.scan.measures
+        fix = None if measures is None or self.opened is None else fix_for(issue, self.opened.table, measures)
+        if fix is None:
+            self.notes.show_lines(lines)
+        else:
+            title, edit = fix.title, fix.edit
+            self.notes.show_lines(lines, title, lambda: self.editing.do(edit, title))
+
+    def _scan_failed(self, error: BaseException) -> None:
         self._end_check()
         self._context.problem.emit(error)
 
     def _cancel_check(self) -> None:
-        if self._checking is not None:
-            self._checking.cancel()
+        self.scan.cancel()
         self._end_check()
 
     def _end_check(self) -> None:
-        self._checking = None
         self._check_bar.hide()
         self._check_button.setEnabled(True)
+
+    @Slot(object)
+    def _run_changed(self, active: object) -> None:
+        """A run has the machine to itself; the rest is measured after it."""
+        if active and self.scan.running:
+            self._cancel_check()
+            self._interrupted = True
+        elif not active and self._interrupted:
+            self._interrupted = False
+            self.scan.go_on()
+
+    # Editing
+
+    def undo(self) -> None:
+        """Take the last edit back."""
+        self.editing.undo()
+
+    def redo(self) -> None:
+        """Do it again."""
+        self.editing.redo()
+
+    def _edited(self) -> None:
+        assert self.opened is not None
+        self.opened = self.opened.renewed()
+        self._facts.setText(self._summary(self.opened))
+        self.browser.show_edited(self.opened)
+        self.scan.edited(self.opened)
+        if self.stack.currentWidget() is self.viewer and self.browser.model.rowCount():
+            count = self.browser.model.rowCount()
+            self.viewer.show_image(min(self.viewer.position(), count - 1), count)
+        self.edited.emit(self.opened)
+
+    def _chosen_rows(self) -> list[int]:
+        if self.stack.currentWidget() is self.viewer:
+            return [self.browser.row_at(self.viewer.position())] if self.browser.model.rowCount() else []
+        return self.browser.chosen_rows()
+
+    def _connect_edits(self) -> None:
+        """Keys and menus for the chosen images and for the classes."""
+        steps: list[tuple[str, Callable[[], object]]] = [("Del", self.editing.toggle_excluded), ("T", self.editing.ask_tag)]
+        steps += [(str(digit), lambda digit=digit: self.editing.relabel_by_digit(digit)) for digit in range(10)]
+        for key, step in steps:
+            action = QAction(self)
+            action.setShortcut(QKeySequence(key))
+            action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            action.triggered.connect(lambda _checked=False, step=step: step())
+            self.addAction(action)
+        for widget in (self.browser.grid, self.viewer, self.browser.classes):
+            widget.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.browser.grid.customContextMenuRequested.connect(lambda at: self._show_menu(self.browser.grid.viewport(), at))
+        self.viewer.customContextMenuRequested.connect(lambda at: self._show_menu(self.viewer, at))
+        self.browser.classes.customContextMenuRequested.connect(self._show_class_menu)
+        self.browser.classes.setAcceptDrops(True)
+        self.browser.classes.dropped.connect(self._dropped)
+
+    def _show_menu(self, widget: QWidget, at: QPoint) -> None:
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.fill_menu(menu)
+        if not menu.isEmpty():
+            menu.popup(widget.mapToGlobal(at))
+
+    def fill_menu(self, menu: QMenu) -> None:
+        """What can be done with the chosen images."""
+        self.editing.fill_menu(menu)
+        rows = self._chosen_rows()
+        path = None if self.opened is None or len(rows) != 1 else self.opened.images.path(rows[0])
+        if path is not None:
+            menu.addSeparator()
+            menu.addAction(self.tr("Show in folder"), lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(str(path.parent))))
+
+    def _show_class_menu(self, at: QPoint) -> None:
+        label = self.browser.classes.label()
+        if 0 <= label < len(self.editing.classes):
+            menu = QMenu(self)
+            menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            self.editing.fill_class_menu(menu, self.editing.classes[label])
+            menu.popup(self.browser.classes.viewport().mapToGlobal(at))
+
+    def _dropped(self, label: object) -> None:
+        assert isinstance(label, int)
+        self.editing.relabel(None if label == UNLABELLED else self.editing.classes[label])
 
     # Parts
 
@@ -195,7 +319,7 @@ class DataView(QWidget):
         menu.addAction(self.tr("Sample"), open_sample)
         opening.setMenu(menu)
         self._check_button = QPushButton(self.tr("Check images"))
-        self._check_button.setToolTip(self.tr("Decode every image once and list those that cannot be read"))
+        self._check_button.setToolTip(self.tr("Look for unreadable images, duplicates, leaks between splits and odd pictures"))
         theme.set_icon(self._check_button, "check-circle")
         self._check_button.clicked.connect(self.check_images)
         train = QPushButton(self.tr("Train"))
@@ -215,7 +339,8 @@ class DataView(QWidget):
         cancel.clicked.connect(self._cancel_check)
         layout = QHBoxLayout(bar)
         layout.setContentsMargins(16, 4, 8, 4)
-        layout.addWidget(QLabel(self.tr("Checking every image …")))
+        self._check_text = QLabel()
+        layout.addWidget(self._check_text)
         layout.addWidget(self._progress, 1)
         layout.addWidget(cancel)
         bar.hide()

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from PySide6.QtCore import QAbstractListModel, QModelIndex, QRect, QSize, Qt, Signal
-from PySide6.QtGui import QPainter
+from PySide6.QtCore import QAbstractListModel, QModelIndex, QPoint, QRect, QSize, Qt, Signal
+from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDragMoveEvent, QDropEvent, QPainter, QPen
 from PySide6.QtWidgets import QListView, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from tlstudio.gui import theme
 from tlstudio.gui.widgets.cells import draw_text
-from tlstudio.gui.widgets.grid_view import Index
+from tlstudio.gui.widgets.grid_view import DRAGGED_CELLS, Index
 
 ALL = -2
 """The entry for all classes; `tlstudio.api.UNLABELLED` (-1) is the one for images without a class."""
@@ -32,6 +32,7 @@ class _Model(QAbstractListModel):
         super().__init__(parent)
         self.entries: Sequence[ClassCount] = ()
         self.largest = 1
+        self.target = ALL
 
     def set_entries(self, entries: Sequence[ClassCount]) -> None:
         self.largest = max((entry.count for entry in entries if entry.label != ALL), default=1) or 1
@@ -72,6 +73,9 @@ class _Delegate(QStyledItemDelegate):
             painter.fillRect(QRect(option.rect.left(), option.rect.top(), 3, option.rect.height()), now.accent)
         elif state & QStyle.StateFlag.State_MouseOver:
             painter.fillRect(option.rect, now.raised)
+        if model.target == entry.label != ALL:
+            painter.setPen(QPen(now.accent, 2))
+            painter.drawRect(option.rect.adjusted(1, 1, -2, -2))
         inner = option.rect.adjusted(16, 4, -16, -4)
         line = inner if entry.label == ALL else QRect(inner.left(), inner.top(), inner.width(), option.fontMetrics.height())
         painter.setFont(option.font)
@@ -92,6 +96,8 @@ class ClassList(QListView):
 
     chosen = Signal(object)
     """int: the label of the entry now chosen."""
+    dropped = Signal(object)
+    """int: images of the grid were dropped on the entry with this label."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -115,6 +121,14 @@ class ClassList(QListView):
         self.selectionModel().blockSignals(blocked)
         self.viewport().update()
 
+    def choose(self, label: int, *, quietly: bool = False) -> None:
+        """Choose an entry, as a click does; ``quietly``: nobody is told."""
+        rows = [i for i, entry in enumerate(self._model.entries) if entry.label == label]
+        blocked = self.selectionModel().blockSignals(quietly)
+        self.setCurrentIndex(self._model.index(rows[0] if rows else 0))
+        self.selectionModel().blockSignals(blocked)
+        self.viewport().update()
+
     def label(self) -> int:
         """The label now chosen."""
         row = self.currentIndex().row()
@@ -123,6 +137,38 @@ class ClassList(QListView):
     def entries(self) -> Sequence[ClassCount]:
         """What is shown."""
         return self._model.entries
+
+    # Dropping images on a class
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Cells of the grid may come."""
+        if event.mimeData().hasFormat(DRAGGED_CELLS):
+            event.acceptProposedAction()
+
+    def dragMoveEvent(self, event: QDragMoveEvent) -> None:
+        """A class takes them; all classes together do not."""
+        label = self._label_at(event.position().toPoint())
+        self._model.target = ALL if label is None else label
+        self.viewport().update()
+        event.setAccepted(self._model.target != ALL)
+
+    def dragLeaveEvent(self, _event: QDragLeaveEvent) -> None:
+        """Not here."""
+        self._model.target = ALL
+        self.viewport().update()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Here."""
+        label = self._label_at(event.position().toPoint())
+        self._model.target = ALL
+        self.viewport().update()
+        if label not in (None, ALL):
+            event.acceptProposedAction()
+            self.dropped.emit(label)
+
+    def _label_at(self, point: QPoint) -> int | None:
+        row = self.indexAt(point).row()
+        return self._model.entries[row].label if 0 <= row < len(self._model.entries) else None
 
     def _changed(self, current: QModelIndex, _previous: QModelIndex) -> None:
         if current.isValid():

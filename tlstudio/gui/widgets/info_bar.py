@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QWidget
@@ -24,6 +24,9 @@ class InfoBar(QFrame):
         self._more = QPushButton()
         self._more.setProperty("role", "link")
         self._more.clicked.connect(self._expand)
+        self._action = QPushButton()
+        self._action.clicked.connect(self._act)
+        self._run: Callable[[], object] | None = None
         close = QToolButton(toolTip=self.tr("Hide"))
         close.setAccessibleName(self.tr("Hide this message"))
         theme.set_icon(close, "x", "muted")
@@ -34,11 +37,15 @@ class InfoBar(QFrame):
         layout.addWidget(picture)
         layout.addWidget(self._text, 1)
         layout.addWidget(self._more)
+        layout.addWidget(self._action)
         layout.addWidget(close)
         self.hide()
 
-    def show_lines(self, lines: Sequence[str]) -> None:
-        """Show these sentences; none hides the bar."""
+    def show_lines(self, lines: Sequence[str], action: str = "", run: Callable[[], object] | None = None) -> None:
+        """Show these sentences, and a button that does something about it; no sentence hides the bar."""
+        self._run = run
+        self._action.setText(action)
+        self._action.setVisible(run is not None)
         self._lines = tuple(line for line in lines if line)
         self._text.setText(self._lines[0] if self._lines else "")
         rest = len(self._lines) - 1
@@ -49,6 +56,14 @@ class InfoBar(QFrame):
     def text(self) -> str:
         """What can be read now."""
         return self._text.text()
+
+    def action(self) -> str:
+        """What the button offers; empty where there is none."""
+        return "" if self._run is None else self._action.text()
+
+    def _act(self) -> None:
+        if self._run is not None:
+            self._run()
 
     def _expand(self) -> None:
         self._text.setText("\n".join(self._lines))

@@ -1,0 +1,189 @@
+"""Measures the opened images in the background and finds what is wrong with them; what is known already comes at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from tlstudio.data.index import Index, forget, stale_rows
+from tlstudio.data.measure import NOT_MEASURED, Measures, measure
+from tlstudio.data.quality import Issues, find_issues
+from tlstudio.gui.opening import Opened
+from tlstudio.gui.widgets.background import Task, run_in_background
+
+_BY_ITSELF = 50_000  # larger sets are measured when the user asks for it
+_SAVE_S = 60.0
+_AFTER_EDITS_MS = 700
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What is known of the images by now."""
+
+    measures: Measures
+    issues: Issues | None
+
+
+class Scan(QObject):
+    """One scan at a time, of the images it was given last."""
+
+    progressed = Signal(object)
+    """(int, int): images measured, and how many there are."""
+    found = Signal(object)
+    """Found: more is known."""
+    ended = Signal(object)
+    """bool: whether everything is measured now."""
+    failed = Signal(object)
+    """Exception."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.measures: Measures | None = None
+        self.issues: Issues | None = None
+        self._opened: Opened | None = None
+        self._task: Task | None = None
+        self._judging: Task | None = None
+        self._soon = QTimer(self, singleShot=True, interval=_AFTER_EDITS_MS)
+        self._soon.timeout.connect(self._judge)
+
+    @property
+    def running(self) -> bool:
+        """Whether images are being measured."""
+        return self._task is not None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every image is measured."""
+        return self.measures is not None and not (self.measures.state == NOT_MEASURED).any()
+
+    def begin(self, opened: Opened) -> None:
+        """Take other images: first what is known of them, then, unless they are very many, all the rest."""
+        self.cancel()
+        self._opened, self.measures, self.issues = opened, None, None
+        self._run(all_of_them=len(opened.images) <= _BY_ITSELF)
+
+    def go_on(self) -> None:
+        """Measure all that is not measured yet."""
+        if self._opened is not None and self._task is None:
+            self._run(all_of_them=True)
+
+    def cancel(self) -> None:
+        """Stop measuring; what was measured so far is kept."""
+        self._soon.stop()
+        for task in (self._task, self._judging):
+            if task is not None:
+                task.cancel()
+        self._task = self._judging = None
+
+    def edited(self, opened: Opened) -> None:
+        """The same images after an edit: look for issues again, a little later."""
+        self._opened = opened
+        if self.issues is not None:
+            self._soon.start()
+
+    def _run(self, *, all_of_them: bool) -> None:
+        opened, known = self._opened, self.measures
+        assert opened is not None
+        self._task = run_in_background(
+            self,
+            lambda task: _scan(task, opened, known, all_of_them=all_of_them),
+            done=self._done,
+            failed=self._fail,
+            progress=self._take,
+        )
+
+    def _take(self, news: object) -> None:
+        if isinstance(news, Found):
+            self.measures, self.issues = news.measures, news.issues or self.issues
+            self.found.emit(news)
+        else:
+            self.progressed.emit(news)
+
+    def _done(self, found: Found) -> None:
+        self._task = None
+        self._take(found)
+        self.ended.emit(self.complete)
+
+    def _fail(self, error: BaseException) -> None:
+        self._task = None
+        self.failed.emit(error)
+
+    def _judge(self) -> None:
+        opened, measures = self._opened, self.measures
+        if opened is None or measures is None or self.running:
+            return
+        if self._judging is not None:
+            self._judging.cancel()
+        self._judging = run_in_background(
+            self, lambda task: Found(measures=measures, issues=issues_of(opened, measures, task)), done=self._take
+        )
+
+
+def issues_of(opened: Opened, measures: Measures, task: Task | None = None) -> Issues:
+    """The issues of the images that take part."""
+    if opened.table.excluded.any():
+        measures = forget(measures, np.flatnonzero(opened.table.excluded))
+    progress = None if task is None else (lambda _done, _total: not task.cancelled)
+    return find_issues(opened.images, opened.splits, measures, progress=progress)
+
+
+def _scan(task: Task, opened: Opened, known: Measures | None, *, all_of_them: bool) -> Found:
+    """In the background: load what is known, measure what is not, keep it, judge it."""
+    images, index = opened.images, opened.index
+    if index is not None and opened.fresh and opened.curation is not None:
+        index.save_images(opened.curation.original)
+    measures = known
+    if measures is None:
+        measures = Measures.empty(len(images)) if index is None else index.load_measures(images)
+        measures = forget(measures, stale_rows(images, measures, progress=lambda _done, _total: not task.cancelled))
+    missing = np.flatnonzero(measures.state == NOT_MEASURED)
+    if not len(missing):
+        return Found(measures=measures, issues=issues_of(opened, measures, task))
+    task.report(Found(measures=measures, issues=None))
+    if not all_of_them:
+        return Found(measures=measures, issues=None)
+    saver = _Saver(index, opened)
+    for part in np.array_split(missing, max(1, len(missing) // 4096)):
+        begun = len(images) - int((measures.state == NOT_MEASURED).sum())
+        measures = measure(images, known=measures, rows=part, progress=_reporting(task, begun, len(images)))
+        saver.take(measures, part)
+        if task.cancelled:
+            break
+        task.report(Found(measures=measures, issues=None))
+    saver.save(measures)
+    return Found(measures=measures, issues=None if task.cancelled else issues_of(opened, measures, task))
+
+
+def _reporting(task: Task, begun: int, total: int) -> Callable[[int, int], bool]:
+    def progress(done: int, _total: int) -> bool:
+        task.report((begun + done, total))
+        return not task.cancelled
+
+    return progress
+
+
+class _Saver:
+    """Keeps what was measured now and then, so that a long scan that is cut off is not lost."""
+
+    def __init__(self, index: Index | None, opened: Opened) -> None:
+        self._index, self._images = index, opened.images
+        self._rows: list[NDArray[np.int64]] = []
+        self._saved = time.monotonic()
+
+    def take(self, measures: Measures, rows: NDArray[np.int64]) -> None:
+        """These rows were measured."""
+        self._rows.append(rows)
+        if time.monotonic() - self._saved > _SAVE_S:
+            self.save(measures)
+
+    def save(self, measures: Measures) -> None:
+        """Write what is new."""
+        if self._index is not None and self._rows:
+            self._index.save_measures(self._images, measures, rows=np.concatenate(self._rows))
+        self._rows.clear()
+        self._saved = time.monotonic()
