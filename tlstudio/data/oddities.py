@@ -42,7 +42,7 @@ def damage(measures: Measures) -> list[Issue]:
         "truncated": (
             "Truncated images",
             "end too early",
-            "Copy them again from where they came; half of the picture is lost.",
+            "Copy them again from where they came; a part of each is lost.",
         ),
         "empty": ("Empty files", "have no content at all", "Copy them again from where they came, or delete them."),
     }
@@ -104,7 +104,8 @@ def looks(measures: Measures) -> list[Issue]:
             "Look at them: if nothing can be seen, leave them out.", "warning", rows[dark], 1 - high[dark] / 0.5,
         ),
         _issue(
-            "bright", "Overexposed images", f"{counted(n['b'], 'image')} {_is(n['b'])} nearly white: even the darkest parts are light.",
+            "bright", "Overexposed images",
+            f"{counted(n['b'], 'image')} {_is(n['b'])} nearly white: even the darkest parts are light.",
             "Look at them: if nothing can be seen, leave them out.", "warning", rows[bright], low[bright],
         ),
         _issue(
@@ -153,7 +154,7 @@ def shapes(images: ImageSet, measures: Measures) -> list[Issue]:
 
 
 def placeholders(images: ImageSet, measures: Measures) -> list[Issue]:
-    """Drawn pictures among photos, such as "image not found": flat areas and few grey levels, or a telling name with another sign.
+    """Drawn pictures among photos, such as "image not found": flat and with few grey levels, or a telling name and another sign.
 
     A name alone is no proof (a class may be called "missing"), nor is a drawing where many are drawings.
     """
@@ -174,8 +175,9 @@ def placeholders(images: ImageSet, measures: Measures) -> list[Issue]:
     count = int(found.sum())
     return [
         _issue(
-            "placeholder", "Placeholders", f"{counted(count, 'image')} {'looks' if count == 1 else 'look'} like a stand-in for a "
-            "missing picture: drawn, among photos, or named like one.",
+            "placeholder", "Placeholders",
+            f"{counted(count, 'image')} {'looks' if count == 1 else 'look'} like a stand-in for a missing picture: drawn, among photos, "
+            "or named like one.",
             "Look at them, and leave them out: they carry a label but show nothing of it.",
             "warning", rows[found], score[found],
         )

@@ -129,10 +129,11 @@ class Clashes(NamedTuple):
 
 def _leaks(same: _Same, splits: NDArray[np.int8]) -> list[Issue]:
     found = same.clashes(np.where(splits == NO_SPLIT, -1, splits).astype(np.int64))
-    between = Counter(tuple(sorted((int(splits[a]), int(splits[b])))) for a, b in zip(found.rows, found.partners, strict=True))
+    pairs = ((int(splits[row]), int(splits[partner])) for row, partner in zip(found.rows, found.partners, strict=True))
+    between = Counter(pair for pair in pairs if pair[0] > pair[1])
     parts = [
-        f"{counted(count, 'image')} {'is' if count == 1 else 'are'} shared by {_SPLIT_WORDS[pair[0]]} and {_SPLIT_WORDS[pair[1]]}"
-        for pair, count in sorted(between.items())
+        f"{counted(count, f'{_SPLIT_WORDS[mine]} image')} {'is' if count == 1 else 'are'} also in {_SPLIT_WORDS[theirs]}"
+        for (mine, theirs), count in sorted(between.items())
     ]
     return [
         _pairwise(
@@ -220,8 +221,8 @@ def _imbalance(images: ImageSet, splits: NDArray[np.int8]) -> list[Issue]:
     named = ", ".join(f"{images.classes[label]} ({counts[label]:,})" for label in small[np.argsort(counts[small])][:3].tolist())
     rows = np.flatnonzero(used & np.isin(images.labels, small))
     sentence = (
-        f"{counted(len(small), 'class', 'classes')} of {len(counts)} {'has' if len(small) == 1 else 'have'} at most a tenth of the "
-        f"{counts[largest]:,} images of {images.classes[largest]}: {named}."
+        f"{counted(len(small), 'class', 'classes')} of {len(counts)} {'has' if len(small) == 1 else 'have'} at most a tenth "
+        f"of the {counts[largest]:,} images of {images.classes[largest]}: {named}."
     )
     return [
         Issue(
