@@ -293,3 +293,15 @@ def test_a_huge_picture_has_smaller_copies_to_paint_from():
     levels = make_levels(Image.new("RGB", (5000, 301), (10, 200, 30)))
     assert [(level.width(), level.height()) for level in levels] == [(5000, 301), (2500, 151), (1250, 76), (625, 38)]
     assert levels[-1].pixelColor(300, 20) == QColor(10, 200, 30)
+
+
+def test_the_data_page_shows_16_bit_files_with_their_range(qtbot, loaded, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / "deep" / name).mkdir(parents=True)
+        for i in range(3):
+            Image.fromarray(RAMP + np.uint16(i)).save(tmp_path / "deep" / name / f"{i}.png")
+    with qtbot.waitSignal(loaded.context.data_changed, timeout=20_000):
+        loaded.open_path(tmp_path / "deep")
+    view = loaded.data_page.view
+    view.show_large(0)
+    qtbot.waitUntil(view.viewer.levels.isVisible, timeout=20_000)

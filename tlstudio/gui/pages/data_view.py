@@ -62,7 +62,7 @@ class DataView(QWidget):
         self.browser = DataBrowser(memory.queries, memory.add_query)
         self.browser.opened_image.connect(self.show_large)
         self.browser.issue_chosen.connect(self._show_issue)
-        self.viewer = Viewer(self._load, self.browser.about, self._preview)
+        self.viewer = Viewer(self._load, self.browser.about, self._preview, greys=self._greys)
         self.viewer.closed.connect(self.show_grid)
         self.editing = Editing(self._chosen_rows, self)
         self.editing.changed.connect(self._edited)
