@@ -154,7 +154,7 @@ def shapes(images: ImageSet, measures: Measures) -> list[Issue]:
 
 
 def placeholders(images: ImageSet, measures: Measures) -> list[Issue]:
-    """Drawn pictures among photos, such as "image not found": flat and with few grey levels, or a telling name and another sign.
+    """Drawn pictures among photos, such as "image not found": flat and of few grey levels, or a telling name and another sign.
 
     A name alone is no proof (a class may be called "missing"), nor is a drawing where many are drawings.
     """
@@ -176,8 +176,8 @@ def placeholders(images: ImageSet, measures: Measures) -> list[Issue]:
     return [
         _issue(
             "placeholder", "Placeholders",
-            f"{counted(count, 'image')} {'looks' if count == 1 else 'look'} like a stand-in for a missing picture: drawn, among photos, "
-            "or named like one.",
+            f"{counted(count, 'image')} {'looks' if count == 1 else 'look'} like a stand-in for a missing picture: "
+            "drawn, among photos, or named like one.",
             "Look at them, and leave them out: they carry a label but show nothing of it.",
             "warning", rows[found], score[found],
         )
