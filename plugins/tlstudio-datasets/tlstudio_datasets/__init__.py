@@ -16,6 +16,7 @@ from tlstudio_datasets.folder import FolderOptions, open_folder, recognise_folde
 from tlstudio_datasets.imagefolder import ImageFolderOptions, open_imagefolder, recognise_imagefolder
 from tlstudio_datasets.imagenet import ImageNetOptions, open_imagenet, recognise_imagenet
 from tlstudio_datasets.mnist import MnistOptions, open_mnist, recognise_mnist
+from tlstudio_datasets.torchvision_sets import TorchvisionOptions, open_torchvision, recognise_torchvision
 from tlstudio_datasets.voc import VocOptions, open_voc, recognise_voc
 from tlstudio_datasets.yolo import YoloOptions, open_yolo, recognise_yolo
 
@@ -106,6 +107,15 @@ _SPECS = (
         options=ImageNetOptions,
         open=open_imagenet,
         recognise=recognise_imagenet,
+    ),
+    DatasetSpec(
+        name="torchvision",
+        title="torchvision's data sets",
+        about="Flowers102, OxfordIIITPet, DTD, EuroSAT, Food101 and more, from local files that lie as torchvision puts them. "
+        "Nothing is downloaded. Flowers102, SVHN and StanfordCars need scipy, PCAM needs h5py.",
+        options=TorchvisionOptions,
+        open=open_torchvision,
+        recognise=recognise_torchvision,
     ),
     DatasetSpec(
         name="digits",
