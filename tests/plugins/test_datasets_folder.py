@@ -56,6 +56,7 @@ def test_listing_is_quick_and_without_torch(list_plugin):
         "cifar100",
         "mnist",
         "imagenet",
+        "torchvision",
         "digits",
     ]
     assert listing["seconds"] < 0.1  # half of it where the machine is not busy

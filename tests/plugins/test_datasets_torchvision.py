@@ -109,6 +109,7 @@ def svhn(root, make):
 def stl(root, make):
     (root / "stl10_binary").mkdir()
     text(root, "stl10_binary/class_names.txt", "airplane", "bird")
+    text(root, "stl10_binary/unlabeled_X.bin")  # torchvision wants it to be there
     for split in ("train", "test"):
         pixels = np.random.default_rng(0).integers(0, 256, (4, 3, 96, 96), np.uint8)
         (root / f"stl10_binary/{split}_X.bin").write_bytes(pixels.tobytes())
@@ -150,6 +151,8 @@ def fashion(root, make):
             shutil.copyfileobj(packed, plain)
 
 
+WORDS = ("train", "valid", "test")
+SYNSETS = ("n01440764", "n02102040")
 SMALL = {
     "DTD": (dtd, ("banded", "dotted"), [TRAIN] * 2 + [VAL] * 2 + [TEST] * 2),
     "Food101": (food, ("pizza", "sushi"), [TRAIN] * 2 + [TEST] * 2),
@@ -170,22 +173,22 @@ SMALL = {
         None,
     ),
     "Caltech256": (
-        folders("caltech256/256_ObjectCategories/001.ak47/001_0001.jpg", "caltech256/256_ObjectCategories/002.flag/002_0001.jpg"),
+        folders(*(f"caltech256/256_ObjectCategories/{name}/{name[:3]}_0001.jpg" for name in ("001.ak47", "002.flag"))),
         ("ak47", "flag"),
         None,
     ),
     "Country211": (
-        folders(*(f"country211/{split}/{name}/1.jpg" for split in ("train", "valid", "test") for name in ("AD", "AE"))),
+        folders(*(f"country211/{split}/{name}/1.jpg" for split in WORDS for name in ("AD", "AE"))),
         ("AD", "AE"),
         [TRAIN] * 2 + [VAL] * 2 + [TEST] * 2,
     ),
     "Imagenette": (
-        folders(*(f"imagenette2-160/{split}/{name}/1.JPEG" for split in ("train", "val") for name in ("n01440764", "n02102040"))),
+        folders(*(f"imagenette2-160/{split}/{name}/1.JPEG" for split in ("train", "val") for name in SYNSETS)),
         ("tench", "English springer"),
         [TRAIN] * 2 + [VAL] * 2,
     ),
     "RenderedSST2": (
-        folders(*(f"rendered-sst2/{split}/{name}/1.png" for split in ("train", "valid", "test") for name in ("negative", "positive"))),
+        folders(*(f"rendered-sst2/{split}/{name}/1.png" for split in WORDS for name in ("negative", "positive"))),
         ("negative", "positive"),
         [TRAIN] * 2 + [VAL] * 2 + [TEST] * 2,
     ),
