@@ -176,4 +176,7 @@ class Grey:
 def test_another_plugin_may_open_the_folder_otherwise(folder, tmp_path):
     config = DataConfig(path=str(folder))
     Index(config, kinds=["folder"], folder=tmp_path / "cache").save_images(table(folder))
-    assert Index(config, kinds=["folder", "better"], folder=tmp_path / "cache").load_images() is None
+    other = Index(config, kinds=["folder", "better"], folder=tmp_path / "cache")
+    assert other.load_images() is None
+    other.save_measures(table(folder), measure(table(folder)))
+    assert Index(config, kinds=["folder"], folder=tmp_path / "cache").load_images() is not None

@@ -167,10 +167,17 @@ def test_unreadable_images_are_marked_found_and_filtered(qtbot, loaded, folder):
     page = loaded.data_page
     browser = page.view.browser
     qtbot.waitUntil(lambda: page.view.scan.complete and page.view.scan.issues is not None, timeout=20_000)
-    titles = [entry.name for entry in browser.issues.entries()]
-    browser.issues.choose(titles.index("Unreadable") - 1 if "Unreadable" in titles else 0)
-    assert browser.model.rowCount() == 2
-    assert "2" in page.view.notes.text()
+    assert {issue.kind: len(issue) for issue in page.view.scan.issues if issue.severity == "error"} == {
+        "unreadable": 1, "empty": 1,
+    }  # fmt: skip
+    browser.filters.line.setText("is:unreadable")
+    qtbot.waitUntil(lambda: browser.model.rowCount() == 2)
+    browser.show_issue("empty")
+    assert [browser._name(row) for row in browser.model.rows] == ["red/red_900.png"]
+    assert page.view.notes.action() == "Leave out 1 image"
+    browser.show_issue("")
+    browser.filters.line.setText("is:unreadable")
+    qtbot.waitUntil(lambda: browser.model.rowCount() == 2)
     qtbot.waitUntil(lambda: all(_thumbnails(page)))
     assert [thumbnail.reason for thumbnail in _thumbnails(page)] == ["empty file", "not an image"]
     page.view.show_large(0)

@@ -59,6 +59,11 @@ class DataConfig(_Section):
         description="A regular expression; images in whose paths it finds the same text (a patient, a slide) stay together.",
     )  # fmt: skip
 
+    duplicates_together: bool = Field(
+        True, title="Duplicates together",
+        description="Near duplicates that a check of the images has found stay in one split.",
+    )  # fmt: skip
+
     @field_validator("group_by")
     @classmethod
     def _is_expression(cls, value: str) -> str:

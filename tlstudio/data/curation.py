@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,15 +15,18 @@ import numpy as np
 
 from tlstudio import safe_io
 from tlstudio.api.config import DataConfig
-from tlstudio.api.dataset import SPLIT_NAMES, ImageSet
+from tlstudio.api.dataset import NO_SPLIT, SPLIT_NAMES, ImageSet
 from tlstudio.api.errors import DataError
+from tlstudio.data.duplicates import near_pairs, star_groups
 from tlstudio.data.edits import JOURNAL, Edit, Journal, Table, apply, rows_of
+from tlstudio.data.measure import NOT_MEASURED, Measures
 from tlstudio.data.splits import FOLD_0, SplitPlan, assign_parts, known_parts, splits_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _FOLD = "fold-"
+Alike = Callable[[], "NDArray[np.int64] | None"]
 
 
 def identity(config: DataConfig) -> str:
@@ -42,15 +46,14 @@ class Curation:
         images: the set as the data say.
         config: what opened it; it says how to split.
         workspace: the user's workspace.
-        alike: a number for each image ``(N,)``, the same for near duplicates, -1 for none: those are drawn together.
+        alike: gives a number for each image ``(N,)``, the same for near duplicates, -1 for none: those are drawn together. It
+            is asked only where something is drawn; ``None`` where nobody knows.
 
     Raises:
         DataError: the journal is there and cannot be read: opened without it, the user's work would look lost.
     """
 
-    def __init__(
-        self, images: ImageSet, config: DataConfig, workspace: Path, *, alike: NDArray[np.int64] | None = None
-    ) -> None:
+    def __init__(self, images: ImageSet, config: DataConfig, workspace: Path, *, alike: Alike | None = None) -> None:
         self.original = images
         self.plan = SplitPlan.of(config)
         self.folder = workspace / "data" / identity(config)
@@ -102,6 +105,19 @@ class Curation:
         self.folder.mkdir(parents=True, exist_ok=True)
         safe_io.write_text(self._parts_file, _parts_text(self._stored))
 
+    @property
+    def fixed(self) -> bool:
+        """Whether there is nothing left to draw: the data say it all, or every image has its part."""
+        if self._drawn is None or not self.plan.draws(self.original):
+            return True
+        images = self._drawn[0]
+        return all(key in self._stored for key, label in zip(images.keys, images.labels, strict=True) if label >= 0)
+
+    def draw_again(self, alike: Alike) -> Table:
+        """Draw what is not fixed yet with another knowledge of near duplicates, and return the table after it."""
+        self._alike, self._drawn = alike, None
+        return self._renew()
+
     def copy_edits(self, folder: Path) -> None:
         """Write the edits now in force into a folder, such as that of a run; raises `OSError`."""
         if self.journal.done:
@@ -124,8 +140,17 @@ class Curation:
     def _draw(self, images: ImageSet) -> NDArray[np.int8]:
         if self._drawn is None or not np.array_equal(self._drawn[0].labels, images.labels):
             known = known_parts(images, self._stored) if self._stored else None
-            self._drawn = images, assign_parts(images, self.plan, known=known, alike=self._alike)
+            new = self.plan.draws(images) and (known is None or bool(((known == NO_SPLIT) & (images.labels >= 0)).any()))
+            alike = self._alike() if self._alike is not None and self.plan.together and new else None
+            self._drawn = images, assign_parts(images, self.plan, known=known, alike=alike)
         return splits_of(self._drawn[1], self.plan)
+
+
+def alike_in(measures: Measures) -> NDArray[np.int64] | None:
+    """A number for each image, the same for near duplicates, -1 for none; ``None`` while some image is not measured."""
+    if (measures.state == NOT_MEASURED).any():
+        return None
+    return star_groups(near_pairs(measures), len(measures))
 
 
 def _parts_text(parts: dict[str, int]) -> str:

@@ -26,7 +26,7 @@ from tlstudio.data.curation import identity
 from tlstudio.data.measure import COLUMNS, NOT_MEASURED, Measures
 from tlstudio.data.threads import Progress
 
-_FORMAT = 1
+_VERSION = [1, tlstudio.__version__]
 _TEXTS = ("groups", "files")
 _ARRAYS: dict[str, tuple[str, tuple[int, ...]]] = {"labels": ("int32", ()), "splits": ("int8", ()), "boxes": ("float32", (4,))}
 _CHUNK = 65_536
@@ -51,14 +51,14 @@ class Index:
     def __init__(self, config: DataConfig, *, kinds: Iterable[str] = (), folder: Path | None = None) -> None:
         self.path = (folder or paths.cache() / "index") / f"{identity(config)}.sqlite"
         self._opened = (config.path,) if config.path and os.path.isfile(config.path) else ()
-        self._version = [_FORMAT, tlstudio.__version__, config.dataset or sorted(kinds)]
+        self._kinds = [config.dataset] if config.dataset else sorted(kinds)
 
     def load_images(self) -> ImageSet | None:
         """The table as it was saved, if no folder and no label file that it came from has changed since."""
 
         def read(database: sqlite3.Connection) -> ImageSet | None:
             about = _about(database)
-            if not about.get("table") or not _unchanged(about["stamps"]):
+            if not about.get("table") or about["kinds"] != self._kinds or not _unchanged(about["stamps"]):
                 return None
             return _read_table(database, about["table"])
 
@@ -82,7 +82,7 @@ class Index:
                 column = getattr(images, name)
                 if column is not None:
                     _save(database, f"table.{name}", column)
-            _tell(database, table=table, stamps=stamps)
+            _tell(database, table=table, stamps=stamps, kinds=self._kinds)
             return True
 
         return self._use(write) or False
@@ -133,10 +133,10 @@ class Index:
                 database.execute("PRAGMA synchronous=NORMAL")
                 database.executescript(_SCHEMA)
                 database.execute("BEGIN IMMEDIATE")
-                if _about(database).get("version") != self._version:
+                if _about(database).get("version") != _VERSION:
                     database.execute("DELETE FROM columns")
                     database.execute("DELETE FROM about")
-                    _tell(database, version=self._version)
+                    _tell(database, version=_VERSION)
                 result = work(database)
                 database.execute("COMMIT")
                 return result

@@ -35,6 +35,7 @@ class SplitPlan:
     fold: int
     seed: int
     group_by: str
+    together: bool
 
     @classmethod
     def of(cls, data: DataConfig) -> SplitPlan:
@@ -47,12 +48,13 @@ class SplitPlan:
             fold=data.fold,
             seed=data.split_seed,
             group_by=data.group_by,
+            together=data.duplicates_together,
         )
 
     @property
     def name(self) -> str:
         """A short name that differs where the parts do; all folds of a plan share one."""
-        parts: tuple[object, ...] = (self.method, self.seed, self.group_by)
+        parts: tuple[object, ...] = (self.method, self.seed, self.group_by, self.together)
         parts += (self.folds,) if self.method == "kfold" else (self.val_fraction, self.test_fraction)
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 

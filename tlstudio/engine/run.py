@@ -35,8 +35,9 @@ from tlstudio.api.events import (
 )
 from tlstudio.api.images import printable
 from tlstudio.data.advice import far_from_photographs
-from tlstudio.data.curation import Curation
+from tlstudio.data.curation import Curation, alike_in
 from tlstudio.data.edits import Table
+from tlstudio.data.index import Index
 from tlstudio.engine import checkpoint
 from tlstudio.engine.augment import effective_preset
 from tlstudio.engine.control import Control
@@ -69,7 +70,9 @@ def start_run(config: TrainConfig, catalog: Catalog, workspace: Path, control: C
     """
     try:
         recipe = catalog.resolve(config, workspace=workspace)
-        curation = Curation(recipe.open_images(), recipe.config.data, workspace)
+        images = recipe.open_images()
+        index = Index(recipe.config.data)
+        curation = Curation(images, recipe.config.data, workspace, alike=lambda: alike_in(index.load_measures(images)))
         about = {"versions": _versions(), "machine": platform.node(), "plugins": _plugin_versions(catalog)}
         workspace.mkdir(parents=True, exist_ok=True)
         run_id, folder = create_run(workspace, recipe.config, about)

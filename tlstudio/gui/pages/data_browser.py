@@ -126,7 +126,7 @@ class DataBrowser(QWidget):
         """More is known of the images."""
         if self.known is None:
             return
-        issues = found.issues or self.known.issues
+        issues = self.known.issues if found.issues is None else found.issues
         other = issues is not self.known.issues
         self.known = replace(self.known, measures=found.measures, issues=issues)
         if other:

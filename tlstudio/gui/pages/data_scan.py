@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from tlstudio.data.curation import alike_in
 from tlstudio.data.index import Index, forget, stale_rows
 from tlstudio.data.measure import NOT_MEASURED, Measures, measure
 from tlstudio.data.quality import Issues, find_issues
@@ -27,6 +28,8 @@ class Found:
 
     measures: Measures
     issues: Issues | None
+    alike: NDArray[np.int64] | None = None
+    """A number for each image, the same for near duplicates, where splits are still to be drawn with that knowledge."""
 
 
 class Scan(QObject):
@@ -99,7 +102,8 @@ class Scan(QObject):
 
     def _take(self, news: object) -> None:
         if isinstance(news, Found):
-            self.measures, self.issues = news.measures, news.issues or self.issues
+            self.measures = news.measures
+            self.issues = self.issues if news.issues is None else news.issues
             self.found.emit(news)
         else:
             self.progressed.emit(news)
@@ -143,7 +147,7 @@ def _scan(task: Task, opened: Opened, known: Measures | None, *, all_of_them: bo
         measures = forget(measures, stale_rows(images, measures, progress=lambda _done, _total: not task.cancelled))
     missing = np.flatnonzero(measures.state == NOT_MEASURED)
     if not len(missing):
-        return Found(measures=measures, issues=issues_of(opened, measures, task))
+        return _judged(task, opened, measures)
     task.report(Found(measures=measures, issues=None))
     if not all_of_them:
         return Found(measures=measures, issues=None)
@@ -156,7 +160,13 @@ def _scan(task: Task, opened: Opened, known: Measures | None, *, all_of_them: bo
             break
         task.report(Found(measures=measures, issues=None))
     saver.save(measures)
-    return Found(measures=measures, issues=None if task.cancelled else issues_of(opened, measures, task))
+    return Found(measures=measures, issues=None) if task.cancelled else _judged(task, opened, measures)
+
+
+def _judged(task: Task, opened: Opened, measures: Measures) -> Found:
+    curation = opened.curation
+    alike = alike_in(measures) if curation is not None and not curation.fixed and curation.plan.together else None
+    return Found(measures=measures, issues=issues_of(opened, measures, task), alike=alike)
 
 
 def _reporting(task: Task, begun: int, total: int) -> Callable[[int, int], bool]:

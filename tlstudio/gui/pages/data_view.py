@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
+    from tlstudio.data.curation import Curation
     from tlstudio.data.quality import Issue
 
 Open = Callable[[], object]
@@ -155,7 +156,24 @@ class DataView(QWidget):
         self._check_button.setEnabled(False)
 
     def _show_found(self, found: Found) -> None:
+        was_asked = bool(self.browser.issue)
         self.browser.show_found(found)
+        if found.issues is not None and was_asked:
+            self._show_issue(found.issues.of_kind(self.browser.issue))
+        curation = None if self.opened is None else self.opened.curation
+        if curation is not None and found.alike is not None:
+            before = curation.table.splits
+            curation.draw_again(lambda: found.alike)
+            self._keep_splits(curation)
+            if not np.array_equal(curation.table.splits, before):
+                self._edited()
+
+    def _keep_splits(self, curation: Curation) -> None:
+        """What was shown once stays; where it cannot be saved now, it will be when a run starts."""
+        try:
+            curation.fix_splits()
+        except OSError as error:
+            self._context.problem.emit(error)
 
     def _scan_ended(self, _complete: object) -> None:
         was_asked = self._check_bar.isVisibleTo(self)
