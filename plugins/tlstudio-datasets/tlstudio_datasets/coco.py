@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import Field
 
 from tlstudio.api import NO_SPLIT, DataError, ImageSet, Options
-from tlstudio_datasets.inside import Files, key_below
+from tlstudio_datasets.inside import Files, glance, key_below, layers
 from tlstudio_datasets.json_text import Record, read_json
 from tlstudio_datasets.objects import Box, ObjectOptions, Objects
 from tlstudio_datasets.words import counted, encodable, listed, natural_key, printable, several, split_of
@@ -97,28 +97,30 @@ def _find(path: Path) -> tuple[Path, list[Path]]:
             raise DataError(f"{printable(str(path))} does not exist.", hint="Choose a JSON file or the folder that has it.")
         inner = path.parent.name.lower() in _ANNOTATION_FOLDERS
         return path.parent.parent if inner else path.parent, [path]
-    files = _json_files(path)
-    for folder in _folders(path):
-        files += _json_files(folder)
-    best = [file for file in files if file.name.startswith("instances")] or files
-    return path, sorted(best, key=lambda file: natural_key(str(file)))
+    for root in layers(path):
+        files = [file for folder in (root, *_folders(root)) for file in _json_files(folder)]
+        if files:
+            best = [file for file in files if file.name.startswith("instances")] or files
+            return root, sorted(best, key=lambda file: natural_key(str(file)))
+    return path, []
 
 
 def _folders(path: Path) -> list[Path]:
-    with os.scandir(path) as entries:
-        names = [entry.name for entry in islice(entries, _GLANCE_NAMES) if entry.is_dir()]
+    names = [entry.name for entry in glance(path) if entry.is_dir()]
     return [path / name for name in names if name.lower() in _ANNOTATION_FOLDERS or split_of(name) is not None]
 
 
 def _json_files(folder: Path) -> list[Path]:
-    with os.scandir(folder) as entries:
-        names = {entry.name for entry in islice(entries, _GLANCE_NAMES) if entry.name.lower().endswith(".json")}
+    names = {entry.name for entry in glance(folder, _GLANCE_NAMES) if entry.name.lower().endswith(".json")}
     return [file for name in {*sorted(names)[:_MOST_FILES], _ROBOFLOW} if (file := folder / name).is_file() and _looks(file)]
 
 
 def _looks(file: Path) -> bool:
-    with file.open("rb") as stream:
-        start = stream.read(_GLANCE_BYTES).removeprefix(b"\xef\xbb\xbf").lstrip()
+    try:
+        with file.open("rb") as stream:
+            start = stream.read(_GLANCE_BYTES).removeprefix(b"\xef\xbb\xbf").lstrip()
+    except OSError:
+        return False
     return start.startswith(b"{") and _LIST.search(start) is not None
 
 

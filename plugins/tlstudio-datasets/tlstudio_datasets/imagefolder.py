@@ -15,6 +15,7 @@ from pydantic import Field
 
 from tlstudio.api import NO_SPLIT, DataError, ImageSet, Options
 from tlstudio_datasets.csv_text import Row, read_rows, read_start
+from tlstudio_datasets.inside import glance, layers
 from tlstudio_datasets.json_text import read_json_lines
 from tlstudio_datasets.table import Table, image_set, usable
 from tlstudio_datasets.words import encodable, listed, natural_key, printable, several, split_of
@@ -49,14 +50,10 @@ def open_imagefolder(options: Options) -> ImageSet:
         DataError: no such files, broken lines, no field with labels, or what a CSV file is refused for.
     """
     assert isinstance(options, ImageFolderOptions)
-    root = Path(os.path.abspath(options.path))
-    files = [("", root)]
-    if root.is_file():
-        root = root.parent
-    else:
-        files = _metadata(root)
+    path = Path(os.path.abspath(options.path))
+    root, files = (path.parent, [("", path)]) if path.is_file() else _find(path)
     if not files:
-        raise DataError(f"There is no metadata.jsonl in {printable(str(root))}.", hint=_HINT.format(root="the folder"))
+        raise DataError(f"There is no metadata.jsonl in {printable(str(path))}.", hint=_HINT.format(root="the folder"))
     tables = [_table(file, folder, options.label) for folder, file in files]
     whole = Table(
         rows=[row for table in tables for row in table.rows],
@@ -72,7 +69,7 @@ def recognise_imagefolder(path: Path) -> float:
     try:
         if path.is_file():
             return _sure(path) if path.suffix.lower() in _LINES else 0.0
-        files = _metadata(path)
+        files = _find(path)[1]
         return _sure(files[0][1]) if files else 0.0
     except (OSError, ValueError):
         return 0.0
@@ -88,13 +85,18 @@ def _sure(file: Path) -> float:
     return 0.96 if set(names) & set(_PATHS) and set(names) & set(_LABELS) else 0.3
 
 
+def _find(path: Path) -> tuple[Path, list[tuple[str, Path]]]:
+    """The folder that has metadata files, be it inside of one that only wraps it, and these files."""
+    found = ((root, _metadata(root)) for root in layers(path)) if path.is_dir() else iter(())
+    return next((pair for pair in found if pair[1]), (path, []))
+
+
 def _metadata(root: Path) -> list[tuple[str, Path]]:
     """The metadata file of the folder itself, else those of its split folders, each with the folder's name."""
     own = _in(root)
     if own is not None:
         return [("", own)]
-    with os.scandir(root) as entries:
-        names = [entry.name for entry in islice(entries, 1000) if split_of(entry.name) is not None and entry.is_dir()]
+    names = [entry.name for entry in glance(root) if split_of(entry.name) is not None and entry.is_dir()]
     found = ((name, _in(root / name)) for name in sorted(names, key=natural_key))
     return [(name, file) for name, file in found if file is not None]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from pydantic import Field
 
 from tlstudio.api import NO_SPLIT, TRAIN, VAL, DataError, ImageSet, Options, is_image_name
 from tlstudio_datasets.imagenet_names import HINT, SYNSET, names_of, validation_labels
-from tlstudio_datasets.inside import Files
+from tlstudio_datasets.inside import Files, glance, layers
 from tlstudio_datasets.scan import Folder, Job, Scan
 from tlstudio_datasets.words import check_classes, class_notes, counted, listed, printable
 
@@ -44,8 +43,7 @@ def open_imagenet(options: Options) -> ImageSet:
         DataError: no such folders, a damaged file of labels, or fewer than two classes.
     """
     assert isinstance(options, ImageNetOptions)
-    root = Path(os.path.abspath(options.path))
-    base = _base(root) if root.is_dir() else None
+    root, base = _find(Path(os.path.abspath(options.path)))
     if base is None:
         raise DataError(f"There are no synset folders in {printable(str(root))}.", hint=_LAYOUT)
     scan, found = Scan(str(root)), _Found()
@@ -62,9 +60,7 @@ def open_imagenet(options: Options) -> ImageSet:
 def recognise_imagenet(path: Path) -> float:
     """Nearly sure of a folder whose train or val folder, or which itself, has mostly folders named after synsets."""
     try:
-        if not path.is_dir():
-            return 0.0
-        base = _base(path)
+        path, base = _find(path)
     except (OSError, ValueError):
         return 0.0
     if base is None:
@@ -85,6 +81,12 @@ class _Found:
     notes: list[str] = field(default_factory=list)
 
 
+def _find(path: Path) -> tuple[Path, str | None]:
+    """The folder of the data set, be it inside of one that only wraps it, and where train and val lie in it."""
+    found = ((root, _base(root)) for root in layers(path)) if path.is_dir() else iter(())
+    return next((pair for pair in found if pair[1] is not None), (path, None))
+
+
 def _base(root: Path) -> str | None:
     """Where train and val lie below the root; ``None`` where nothing there is named after synsets."""
     for base in _BASES:
@@ -95,10 +97,7 @@ def _base(root: Path) -> str | None:
 
 
 def _has_synsets(folder: Path) -> bool:
-    if not folder.is_dir():
-        return False
-    with os.scandir(folder) as entries:
-        names = [entry.name for entry in islice(entries, _GLANCE) if entry.is_dir()]
+    names = [entry.name for entry in glance(folder, _GLANCE) if entry.is_dir()]
     return bool(names) and sum(SYNSET.fullmatch(name) is not None for name in names) >= _MANY * len(names)
 
 

@@ -9,8 +9,13 @@ import os
 import posixpath
 import re
 import stat
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
+from tlstudio.api import is_ignored_name
+
+_MOST_LAYERS = 4
 _DRIVE = re.compile("[A-Za-z]:")
 # Nothing to tidy up: parts that begin with no dot, one slash between them.
 _TIDY = re.compile(r"(?:[^/\\.:\0][^/\\:\0]*/)*[^/\\.:\0][^/\\:\0]*")
@@ -31,6 +36,25 @@ def key_below(text: str, base: str = "") -> str | None:
         return None
     key = posixpath.normpath(path)
     return None if key == "." or key == ".." or key.startswith("../") else key
+
+
+def layers(path: Path) -> Iterator[Path]:
+    """A folder, and the ones that it only wraps, as unpacking often leaves them: one folder in it and nothing else."""
+    for _ in range(_MOST_LAYERS):
+        yield path
+        inner = [entry for entry in glance(path, 100) if not is_ignored_name(entry.name)]
+        if len(inner) != 1 or not inner[0].is_dir(follow_symlinks=False):
+            return
+        path = Path(inner[0].path)
+
+
+def glance(folder: Path, limit: int = 2000) -> list[os.DirEntry[str]]:
+    """The first entries of a folder, as the system lists them; none where it is no folder or cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return list(islice(entries, limit))
+    except OSError:
+        return []
 
 
 class Files:

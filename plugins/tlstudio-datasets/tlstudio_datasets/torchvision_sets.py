@@ -13,7 +13,7 @@ from pydantic import Field
 from tlstudio.api import NO_SPLIT, SPLIT_NAMES, DataError, ImageSet, Options
 from tlstudio_datasets.cifar import RowReader
 from tlstudio_datasets.digits import DigitReader
-from tlstudio_datasets.inside import Files, key_below
+from tlstudio_datasets.inside import Files, key_below, layers
 from tlstudio_datasets.torchvision_known import KNOWN, Known, Name, arguments, root_of
 from tlstudio_datasets.torchvision_read import Content, H5Reader, PixmapReader, content, pcam_file
 from tlstudio_datasets.words import check_classes, class_notes, counted, listed, printable
@@ -60,7 +60,7 @@ def open_torchvision(options: Options) -> ImageSet:
 def recognise_torchvision(path: Path) -> float:
     """Nearly sure where the files of a data set lie as torchvision wants them."""
     try:
-        found = any(known.own and root_of(path, name) is not None for name, known in KNOWN.items()) if path.is_dir() else False
+        found = path.is_dir() and any(KNOWN[name].own for name, _ in _found(path, list(KNOWN)))
     except (OSError, ValueError):
         return 0.0
     return 0.97 if found else 0.0
@@ -68,7 +68,7 @@ def recognise_torchvision(path: Path) -> float:
 
 def _which(path: Path, wanted: str) -> tuple[str, Path]:
     names = list(KNOWN) if wanted == "auto" else [wanted]
-    found = [(name, root) for name in names if (root := root_of(path, name)) is not None]
+    found = _found(path, names) if path.is_dir() else []
     if not found:
         title = "A data set of torchvision" if wanted == "auto" else wanted
         places = "" if wanted == "auto" else f"{printable(str(path / KNOWN[wanted].place))} does not exist."
@@ -80,6 +80,12 @@ def _which(path: Path, wanted: str) -> tuple[str, Path]:
             f"The option dataset chooses one, such as dataset={found[0][0]}.",
         )
     return found[0]
+
+
+def _found(path: Path, names: Sequence[str]) -> list[tuple[str, Path]]:
+    """Data sets and their roots, be they inside of a folder that only wraps them."""
+    every = ([(name, root) for name in names if (root := root_of(folder, name)) is not None] for folder in layers(path))
+    return next((found for found in every if found), [])
 
 
 def _splits(name: str, known: Known, root: Path, more: dict[str, Any]) -> tuple[list[_Split], list[str]]:

@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from pydantic import Field
 
 from tlstudio.api import NO_SPLIT, TEST, TRAIN, VAL, DataError, ImageSet, Options, is_image_name
-from tlstudio_datasets.inside import Files, key_below
+from tlstudio_datasets.inside import Files, glance, key_below, layers
 from tlstudio_datasets.objects import ObjectOptions, Objects
 from tlstudio_datasets.voc_xml import Annotation, AnnotationError, read_annotation
 from tlstudio_datasets.words import counted, listed, natural_key, printable, several, split_of
 
 _PICTURES = ("JPEGImages", "images", "Images", "imgs", "")
-_GLANCE = 2000
 _HINT = "Choose the folder that holds the folders Annotations and JPEGImages, such as VOCdevkit/VOC2012."
 
 
@@ -38,7 +36,7 @@ def open_voc(options: Options) -> ImageSet:
     """
     assert isinstance(options, VocOptions)
     root = Path(os.path.abspath(options.path))
-    parts = _parts(root) if root.is_dir() else []
+    root, parts = _find(root)
     if not parts:
         raise DataError(f"There are no annotations of Pascal VOC in {printable(str(root))}.", hint=_HINT)
     reader = _Reader(root, use_difficult=options.difficult)
@@ -50,7 +48,7 @@ def open_voc(options: Options) -> ImageSet:
 def recognise_voc(path: Path) -> float:
     """Nearly sure of a folder with Annotations and JPEGImages, and of one with XML files beside its images."""
     try:
-        return 0.97 if path.is_dir() and _parts(path) else 0.0
+        return 0.97 if _find(path)[1] else 0.0
     except (OSError, ValueError):
         return 0.0
 
@@ -63,6 +61,12 @@ class _Part:
     pictures: str
     split: int = NO_SPLIT
     lists: str | None = None
+
+
+def _find(path: Path) -> tuple[Path, list[_Part]]:
+    """The folder with the parts, be it inside of one that only wraps it."""
+    found = ((root, _parts(root)) for root in layers(path)) if path.is_dir() else iter(())
+    return next((pair for pair in found if pair[1]), (path, []))
 
 
 def _parts(root: Path) -> list[_Part]:
@@ -80,10 +84,7 @@ def _parts(root: Path) -> list[_Part]:
 
 
 def _folders(path: Path) -> list[str]:
-    if not path.is_dir():
-        return []
-    with os.scandir(path) as entries:
-        return sorted((entry.name for entry in islice(entries, _GLANCE) if entry.is_dir()), key=natural_key)
+    return sorted((entry.name for entry in glance(path) if entry.is_dir()), key=natural_key)
 
 
 def _part(root: Path, below: str, split: int = NO_SPLIT) -> _Part | None:
@@ -98,8 +99,7 @@ def _part(root: Path, below: str, split: int = NO_SPLIT) -> _Part | None:
 
 
 def _has_xml(folder: Path, *, with_images: bool) -> bool:
-    with os.scandir(folder) as entries:
-        names = [entry.name for entry in islice(entries, _GLANCE)]
+    names = [entry.name for entry in glance(folder)]
     has_xml = any(name.lower().endswith(".xml") for name in names)
     return has_xml and (not with_images or any(is_image_name(name) for name in names))
 

@@ -8,20 +8,19 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
 from pydantic import Field
 
 from tlstudio.api import NO_SPLIT, DataError, ImageError, ImageSet, Options, is_image_name
-from tlstudio_datasets.inside import Files, key_below
+from tlstudio_datasets.inside import Files, glance, key_below, layers
 from tlstudio_datasets.objects import Box, ObjectOptions, Objects, upright_size
 from tlstudio_datasets.scan import Folder, Scan
 from tlstudio_datasets.words import counted, listed, natural_key, printable, several, split_of
 from tlstudio_datasets.yolo_yaml import Described, looks_like_yolo, place_below, read_names, read_yaml, yaml_file
 
 _MAX_BYTES = 16 * 2**20
-_GLANCE = 2000
+_LABELS = ("labels", "labels/train", "train/labels")
 _BOX_COLUMNS = 5
 _LEAST_OUTLINE = 7
 _TOLERANCE = 0.01
@@ -48,8 +47,7 @@ def open_yolo(options: Options) -> ImageSet:
     path = Path(os.path.abspath(options.path))
     if not path.exists():
         raise DataError(f"{printable(str(path))} does not exist.", hint=_HINT)
-    root = path if path.is_dir() else path.parent
-    file = yaml_file(root) if path.is_dir() else path
+    root, file = (path.parent, path) if path.is_file() else _find(path)
     described = read_yaml(file) if file is not None else read_names(root)
     reader = _Reader(root, described)
     for split, place in reader.places():
@@ -64,9 +62,8 @@ def recognise_yolo(path: Path) -> float:
             return 0.96 if path.suffix.lower() in {".yaml", ".yml"} and looks_like_yolo(path) else 0.0
         if not path.is_dir():
             return 0.0
-        if yaml_file(path) is not None:
-            return 0.97
-        return 0.95 if any(_has_rows(path / place) for place in ("labels", "labels/train", "train/labels")) else 0.0
+        root, file = _find(path)
+        return 0.97 if file is not None else 0.95 if _has_labels(root) else 0.0
     except (OSError, ValueError):
         return 0.0
 
@@ -275,24 +272,27 @@ def _text(file: Path) -> str:
 
 
 def _folders(path: Path) -> list[str]:
-    if not path.is_dir():
-        return []
-    with os.scandir(path) as entries:
-        return sorted((entry.name for entry in islice(entries, _GLANCE) if entry.is_dir()), key=natural_key)
+    return sorted((entry.name for entry in glance(path) if entry.is_dir()), key=natural_key)
+
+
+def _find(path: Path) -> tuple[Path, Path | None]:
+    """The folder of the data set, be it inside of one that only wraps it, and what describes it."""
+    found = ((root, yaml_file(root)) for root in layers(path))
+    return next(((root, file) for root, file in found if file is not None or _has_labels(root)), (path, None))
+
+
+def _has_labels(root: Path) -> bool:
+    return any(_has_rows(root / place) for place in _LABELS)
 
 
 def _has_rows(folder: Path) -> bool:
     """Whether one of the first text files in a folder begins with a row of YOLO."""
-    if not folder.is_dir():
-        return False
-    with os.scandir(folder) as entries:
-        files = [entry.path for entry in islice(entries, _GLANCE) if entry.name.endswith(".txt") and entry.is_file()]
+    files = [entry.path for entry in glance(folder) if entry.name.endswith(".txt") and entry.is_file()]
     for file in files[:5]:
-        with open(file, "rb") as stream:
-            line = stream.readline(4096).decode("utf-8-sig", "replace")
         try:
-            _row(line, Described({}))
-        except ValueError:
+            with open(file, "rb") as stream:
+                _row(stream.readline(4096).decode("utf-8-sig", "replace"), Described({}))
+        except (OSError, ValueError):
             continue
         return True
     return False

@@ -6,16 +6,14 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from tlstudio.api import TEST, TRAIN, VAL, DataError
-from tlstudio_datasets.inside import key_below
+from tlstudio_datasets.inside import glance, key_below
 from tlstudio_datasets.words import encodable, printable
 
 _MAX_BYTES = 512 * 2**10
-_GLANCE = 2000
 _SPLITS = {"train": TRAIN, "val": VAL, "valid": VAL, "test": TEST}
 _NAME_FILES = ("classes.txt", "labels/classes.txt", "obj.names", "classes.names", "predefined_classes.txt")
 _POINTS = 2
@@ -35,8 +33,7 @@ class Described:
 
 def yaml_file(root: Path) -> Path | None:
     """The file in a folder that describes a YOLO data set, if there is one; ``data.yaml`` before others."""
-    with os.scandir(root) as entries:
-        names = sorted(entry.name for entry in islice(entries, _GLANCE) if entry.name.lower().endswith((".yaml", ".yml")))
+    names = sorted(entry.name for entry in glance(root) if entry.name.lower().endswith((".yaml", ".yml")))
     names.sort(key=lambda name: os.path.splitext(name)[0].lower() not in {"data", "dataset"})
     return next((root / name for name in names if looks_like_yolo(root / name)), None)
 
@@ -45,8 +42,11 @@ def looks_like_yolo(file: Path) -> bool:
     """Whether the lines of a YAML file begin with what such a file names."""
     if not file.is_file():
         return False
-    with file.open("rb") as stream:
-        start = stream.read(_MAX_BYTES)
+    try:
+        with file.open("rb") as stream:
+            start = stream.read(_MAX_BYTES)
+    except OSError:
+        return False
     keys = {line.partition(b":")[0].strip() for line in start.removeprefix(b"\xef\xbb\xbf").splitlines() if b":" in line}
     return b"names" in keys and bool(keys & {b"train", b"val", b"test", b"path"})
 
