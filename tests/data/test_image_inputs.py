@@ -1,4 +1,4 @@
-"""Sixteen awkward files, one at a time among sound ones: each is measured or named with its reason, and never costs the others."""
+"""Sixteen awkward files, each among sound ones: it is measured or named with its reason, and never costs the others."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,13 +17,16 @@ import numpy as np
 from tlstudio.api.dataset import ImageSet
 from tlstudio.api.errors import ImageError
 from tlstudio.api.images import image_size
-from tlstudio.data.threads import Progress, batches, in_threads
+from tlstudio.data.threads import Progress, in_threads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 HEAD_BYTES = 4096
+_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0)
 _FILES_A_JOB = 256
+_THREADS_TO_WAIT = 8
+_QUICK = 1e-4  # seconds a file
 UNKNOWN = (0, 0)
 
 SUFFIX_FORMATS = {
@@ -151,48 +154,55 @@ def headers(images: ImageSet, *, progress: Progress | None = None, threads: int 
 
     Unknown values are -1 (size, time) and 0 (width, height), also for rows that were not reached when ``progress`` ended the
     work. Width and height are those of the row's box where it has one.
+
+    Args:
+        progress: see `Progress`.
+        threads: by default one, or some where the drive is slow.
     """
     size, modified = (np.full(len(images), -1, np.int64) for _ in range(2))
     width, height = (np.zeros(len(images), np.int32) for _ in range(2))
+    jobs = [[rows] for rows in np.array_split(np.arange(len(images)), -(-len(images) // _FILES_A_JOB) or 1)]
     done = 0
-    results = in_threads(_worker(images), batches(images, np.arange(len(images)), _FILES_A_JOB), threads)
+    results = in_threads(lambda rows: [(rows, _read_headers(images, rows))], jobs, threads or _threads_for(images))
     for found in results:
-        done += len(found)
-        if found:
-            rows, *columns = np.array(found, np.int64).T
-            size[rows], modified[rows], width[rows], height[rows] = columns
+        for rows, values in found:
+            done += len(rows)
+            size[rows], modified[rows], width[rows], height[rows] = values
         if progress is not None and not progress(done, len(images)):
             break
     results.close()
     return Headers(file_size=size, modified=modified, width=width, height=height)
 
 
-def _worker(images: ImageSet) -> Callable[[list[int]], list[tuple[int, int, int, int, int]]]:
-    root, names, boxes = os.fspath(images.root or ""), images.files or images.keys, images.boxes
-    if images.path(0) is None:
-        return lambda rows: [(row, -1, -1, 0, 0) for row in rows]
+def _threads_for(images: ImageSet) -> int:
+    """One thread where files open at once, since more would only take turns at Python's lock; many where a drive is waited for."""
+    start = time.perf_counter()
+    tried = np.arange(0, len(images), max(1, len(images) // 32))[:32]
+    _read_headers(images, tried)
+    return _THREADS_TO_WAIT if time.perf_counter() - start > _QUICK * len(tried) else 1
 
-    def work(rows: list[int]) -> list[tuple[int, int, int, int, int]]:
-        size, modified, width, height = _read_header(os.path.join(root, names[rows[0]]))
-        if boxes is None:
-            return [(row, size, modified, width, height) for row in rows]
-        return [(row, size, modified, *_part(boxes[row], width, height)) for row in rows]
 
-    return work
+def _read_headers(images: ImageSet, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """``(4, R)``: file size, time of change, width and height."""
+    if images.root is None or images.read is not None:
+        return np.array([[-1], [-1], [0], [0]]).repeat(len(rows), axis=1)
+    root, names = os.fspath(images.root), images.files or images.keys
+    values = np.array([_read_header(f"{root}{os.sep}{names[row]}") for row in rows.tolist()], np.int64).reshape(-1, 4)
+    if images.boxes is not None:
+        values[:, 2:] = [_part(box, *size) for box, size in zip(images.boxes[rows], values[:, 2:].tolist(), strict=True)]
+    return values.T
 
 
 def _read_header(path: str) -> tuple[int, int, int, int]:
     try:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        handle = os.open(path, _FLAGS)
+        try:
+            about = os.fstat(handle)
+            head = os.read(handle, HEAD_BYTES)
+        finally:
+            os.close(handle)
     except OSError:
         return -1, -1, 0, 0
-    try:
-        about = os.fstat(handle)
-        head = os.read(handle, HEAD_BYTES)
-    except OSError:
-        return -1, -1, 0, 0
-    finally:
-        os.close(handle)
     width, height = size_of(head)
     if not width and format_of(head):
         width, height = _by_pillow(path)

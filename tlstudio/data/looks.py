@@ -32,7 +32,6 @@ class Numbers(NamedTuple):
     entropy: float
     sharpness: float
     flatness: float
-    colour: float
 
 
 def look_of(image: Image) -> NDArray[np.uint8]:
@@ -40,9 +39,16 @@ def look_of(image: Image) -> NDArray[np.uint8]:
     from PIL.Image import Resampling
 
     small = image.resize((LOOK_SIDE, LOOK_SIDE), Resampling.BILINEAR, reducing_gap=3.0)
-    light, blue, red = small.convert("YCbCr").split()
-    tints = [np.asarray(tint.reduce(LOOK_SIDE // TINT_SIDE)).ravel() for tint in (blue, red)]
-    return np.concatenate([np.asarray(light).ravel(), *tints])
+    pixels = np.asarray(small.convert("YCbCr"))
+    part = LOOK_SIDE // TINT_SIDE
+    tints = pixels[..., 1:].reshape(TINT_SIDE, part, TINT_SIDE, part, 2).mean(axis=(1, 3))
+    return np.concatenate([pixels[..., 0].ravel(), np.rint(tints).astype(np.uint8).transpose(2, 0, 1).ravel()])
+
+
+def colour_of(looks: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """``(N,)`` float32, 0..1: the mean distance of the tints of ``(N, LOOK_SIZE)`` looks from grey."""
+    tints = looks[:, LOOK_SIDE**2 :].reshape(len(looks), 2, -1).astype(np.float32) - 128
+    return np.asarray(np.hypot(tints[:, 0], tints[:, 1]).mean(axis=1) / 128, np.float32)
 
 
 def numbers_of(image: Image) -> Numbers:
@@ -69,7 +75,6 @@ def numbers_of(image: Image) -> Numbers:
         entropy=max(0.0, float(-(present * np.log2(present)).sum())),
         sharpness=sharpness,
         flatness=flatness,
-        colour=_colour(image),
     )
 
 
@@ -94,10 +99,3 @@ def _strongest(values: NDArray[Any]) -> float:
     """The value that half a percent of the pixels reach."""
     rank = values.size - 1 - values.size // 200
     return float(np.partition(values, rank, axis=None)[rank])
-
-
-def _colour(image: Image) -> float:
-    """Mean distance of blue and red difference from grey."""
-    _, blue, red = image.resize((8, 8), reducing_gap=2.0).convert("YCbCr").split()
-    tints = np.stack([np.asarray(blue), np.asarray(red)]).astype(np.float32) - 128
-    return float(np.hypot(*tints).mean()) / 128

@@ -18,7 +18,7 @@ from tlstudio.api.dataset import ImageSet
 from tlstudio.api.errors import ImageError
 from tlstudio.api.images import crop, decode, read_bytes
 from tlstudio.data.headers import UNKNOWN, format_of, size_of
-from tlstudio.data.looks import LOOK_SIZE, Numbers, look_of, numbers_of
+from tlstudio.data.looks import LOOK_SIZE, Numbers, colour_of, look_of, numbers_of
 from tlstudio.data.remarks import remark_on
 from tlstudio.data.threads import Progress, batches, in_threads
 
@@ -238,14 +238,17 @@ def _reason(error: ImageError | OSError) -> str:
 
 
 def _write(into: Measures, found: list[_Row]) -> None:
+    looked = [item for item in found if item.look is not None]
+    if looked:
+        rows, into_look = [item.row for item in looked], np.stack([item.look for item in looked if item.look is not None])
+        into.look[rows], into.colour[rows] = into_look, colour_of(into_look)
     for item in found:
         row = item.row
         into.state[row] = UNREADABLE if item.reason else MEASURED
         into.file_size[row], into.modified[row] = item.file_size, item.modified
         into.width[row], into.height[row] = item.size
         into.digest[row] = np.frombuffer(item.digest, np.uint8)
-        if item.look is not None and item.numbers is not None:
-            into.look[row] = item.look
+        if item.numbers is not None:
             for name, value in item.numbers._asdict().items():
                 getattr(into, name)[row] = value
         for notes, text in ((into.reasons, item.reason), (into.remarks, item.remark)):

@@ -21,6 +21,7 @@ Progress = Callable[[int, int], bool]
 """``progress(done, total)``, called at least every tenth of a second; ``False`` ends the work early."""
 
 T = TypeVar("T")
+Rows = TypeVar("Rows")
 _TICK = 0.1
 
 
@@ -38,16 +39,16 @@ def batches(images: ImageSet, rows: NDArray[np.int64], size: int) -> Iterator[li
 
 
 def in_threads(
-    work: Callable[[list[int]], list[T]], jobs: Iterable[list[list[int]]], threads: int | None
+    work: Callable[[Rows], list[T]], jobs: Iterable[list[Rows]], threads: int | None
 ) -> Generator[list[T], None, None]:
     """The results of all jobs as they come, an empty list at least every tenth of a second; closing it leaves no work behind.
 
-    A job that is under way when it is closed ends after its present file, and nobody waits for it.
+    A job that is under way when it is closed ends after its present rows, and nobody waits for it.
     """
     count = threads or os.cpu_count() or 1
     stop = threading.Event()
 
-    def run(job: list[list[int]]) -> list[T]:
+    def run(job: list[Rows]) -> list[T]:
         found: list[T] = []
         for rows in job:
             if stop.is_set():
