@@ -19,6 +19,8 @@ from tlstudio.api.errors import ConfigError, Problem
 DEFAULT_BACKBONE = "timm/tf_efficientnet_lite0"
 DEFAULT_STRATEGY = "freezing/head-only"
 SAMPLE_DATASET = "datasets/digits"
+SPLIT_FIELDS = ("split", "val_fraction", "test_fraction", "folds", "fold", "split_seed", "group_by", "duplicates_together")
+"""The fields of `DataConfig` that say how images are split."""
 
 
 class _Section(BaseModel):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tlstudio import safe_io
-from tlstudio.api.config import DataConfig
+from tlstudio.api.config import SPLIT_FIELDS, DataConfig
 from tlstudio.api.dataset import NO_SPLIT, SPLIT_NAMES, ImageSet
 from tlstudio.api.errors import DataError
 from tlstudio.data.duplicates import near_pairs, star_groups
@@ -25,6 +25,7 @@ from tlstudio.data.splits import FOLD_0, SplitPlan, assign_parts, known_parts, s
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+PLAN = "split.json"
 _FOLD = "fold-"
 Alike = Callable[[], "NDArray[np.int64] | None"]
 
@@ -37,6 +38,18 @@ def identity(config: DataConfig) -> str:
     digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:12]
     name = re.sub(r"[^A-Za-z0-9-]+", "-", Path(path).name if path else (config.dataset or "")).strip("-")[:40]
     return f"{name or 'images'}-{digest}"
+
+
+def with_chosen_split(config: DataConfig, workspace: Path) -> DataConfig:
+    """The configuration with the split that the user chose for these images in the window, unless it names one itself."""
+    usual = DataConfig()
+    if any(getattr(config, name) != getattr(usual, name) for name in SPLIT_FIELDS):
+        return config
+    try:
+        chosen = json.loads((workspace / "data" / identity(config) / PLAN).read_bytes())
+        return DataConfig.model_validate({**config.model_dump(), **{name: chosen[name] for name in SPLIT_FIELDS}})
+    except (OSError, ValueError, KeyError, TypeError):  # never chosen, or of another version: the usual one
+        return config
 
 
 class Curation:
@@ -104,6 +117,11 @@ class Curation:
         self._stored = {**self._stored, **now}
         self.folder.mkdir(parents=True, exist_ok=True)
         safe_io.write_text(self._parts_file, _parts_text(self._stored))
+
+    def choose_split(self) -> None:
+        """Let this plan be the one that these images open with from now on; raises `OSError`."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        safe_io.write_json(self.folder / PLAN, self.plan.fields())
 
     @property
     def fixed(self) -> bool:

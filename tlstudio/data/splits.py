@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,6 +50,12 @@ class SplitPlan:
             group_by=data.group_by,
             together=data.duplicates_together,
         )
+
+    def fields(self) -> dict[str, object]:
+        """The parts as fields of `DataConfig`."""
+        own = asdict(self)
+        names = {"method": "split", "seed": "split_seed", "together": "duplicates_together"}
+        return {names.get(name, name): value for name, value in own.items()}
 
     @property
     def name(self) -> str:

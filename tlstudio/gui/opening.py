@@ -12,7 +12,7 @@ import numpy as np
 from tlstudio.api.config import DataConfig
 from tlstudio.api.dataset import ImageSet
 from tlstudio.api.errors import DataError
-from tlstudio.data.curation import Curation
+from tlstudio.data.curation import Curation, with_chosen_split
 from tlstudio.data.edits import Table
 from tlstudio.data.index import Index
 from tlstudio.data.query import Known, Sort, find, sort
@@ -69,6 +69,7 @@ def open_data(catalog: Catalog, config: DataConfig, workspace: Path) -> Opened:
     """Open the images of a configuration with the user's edits; raises as `Catalog.open_images` and `Curation`."""
     if config.path is not None:
         config = config.model_copy(update={"path": str(Path(config.path).expanduser().absolute())})
+    config = with_chosen_split(config, workspace)
     index = Index(config, kinds=catalog.datasets)
     known = index.load_images()
     images = catalog.open_images(config) if known is None else known

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -168,10 +169,12 @@ class DataView(QWidget):
             if not np.array_equal(curation.table.splits, before):
                 self._edited()
 
-    def _keep_splits(self, curation: Curation) -> None:
+    def _keep_splits(self, curation: Curation, *, chosen: bool = False) -> None:
         """What was shown once stays; where it cannot be saved now, it will be when a run starts."""
         try:
             curation.fix_splits()
+            if chosen:
+                curation.choose_split()
         except OSError as error:
             self._context.problem.emit(error)
 
@@ -248,6 +251,26 @@ class DataView(QWidget):
             count = self.browser.model.rowCount()
             self.viewer.show_image(min(self.viewer.position(), count - 1), count)
         self.edited.emit(self.opened)
+
+    def edit_split(self) -> None:
+        """Ask how the images are split."""
+        if self.opened is None or self.opened.curation is None:
+            return
+        from tlstudio.gui.pages.split_editor import SplitEditor
+
+        measures = self.scan.measures if self.scan.complete else None
+        self.split_editor = SplitEditor(self.opened, measures, self._context.workspace, self)
+        self.split_editor.applied.connect(self._split_again)
+        self.split_editor.open()
+
+    @Slot(object)
+    def _split_again(self, curation: Curation) -> None:
+        assert self.opened is not None
+        self._keep_splits(curation, chosen=True)
+        config = self.opened.config.model_copy(update=curation.plan.fields())
+        self.opened = replace(self.opened, config=config, curation=curation)
+        self.editing.begin(curation)
+        self._edited()
 
     def _chosen_rows(self) -> list[int]:
         if self.stack.currentWidget() is self.viewer:
@@ -345,7 +368,11 @@ class DataView(QWidget):
         train.setToolTip(self.tr("Go on to the training page (Ctrl+2)"))
         theme.set_icon(train, "arrow-right", "on_accent")
         train.clicked.connect(lambda: self._context.page_requested.emit("train"))
-        return opening, self._check_button, train
+        split = QPushButton(self.tr("Split…"))
+        split.setToolTip(self.tr("Who trains and who measures: shares, groups, folds"))
+        theme.set_icon(split, "chart-pie-slice")
+        split.clicked.connect(self.edit_split)
+        return opening, self._check_button, split, train
 
     def _make_check_bar(self) -> QWidget:
         self._check_bar = bar = QWidget()

@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from tlstudio.api.backbone import BackboneSpec
-from tlstudio.api.config import DataConfig, TrainConfig, field_names, parse_config
+from tlstudio.api.config import SPLIT_FIELDS, DataConfig, TrainConfig, field_names, parse_config
 from tlstudio.api.errors import ConfigError, Problem
 from tlstudio.api.freezing import FreezingSpec
 from tlstudio.gui import theme
@@ -53,6 +53,8 @@ class TrainForm(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._catalog: Catalog | None = None
+        self._split: dict[str, Any] = {}
+        """How the images are split: that is decided on the data page."""
         self._editors = {
             "data.path": DataRow(),
             "data.dataset": ChoiceBox(),
@@ -105,11 +107,14 @@ class TrainForm(QWidget):
         if problems:
             self._open_more_for(problems)
             raise ConfigError(tuple(problems))
-        return parse_config(self.form.values())
+        values = self.form.values()
+        values["data"] |= self._split
+        return parse_config(values)
 
     def set_config(self, config: TrainConfig) -> None:
         """Show another configuration."""
         values = config.model_dump(mode="python")
+        self._split = {name: values["data"][name] for name in SPLIT_FIELDS}
         self._quiet = True
         self.form.set_values(values)
         self._quiet = False
@@ -119,7 +124,8 @@ class TrainForm(QWidget):
         self.changed.emit()
 
     def set_data(self, data: DataConfig, summary: str = "") -> None:
-        """Train on these images; settings that the data do not decide stay."""
+        """Train on these images, split as they are; settings that the data do not decide stay."""
+        self._split = {name: getattr(data, name) for name in SPLIT_FIELDS}
         self._quiet = True
         kind = self._catalog.datasets.get(data.dataset or "") if self._catalog else None
         self._editors["data.path"].set_words(kind.title if kind else data.dataset or "", summary)
@@ -197,7 +203,8 @@ class TrainForm(QWidget):
 
     def _sections(self) -> tuple[Section, ...]:
         def rest(*groups: str) -> tuple[str, ...]:
-            return tuple(name for name in field_names(TrainConfig) if name.startswith(groups) and name not in _ESSENTIALS)
+            shown = (name for name in field_names(TrainConfig) if name.startswith(groups) and name not in _ESSENTIALS)
+            return tuple(name for name in shown if name.removeprefix("data.") not in SPLIT_FIELDS)
 
         return (
             Section(fields=_ESSENTIALS),

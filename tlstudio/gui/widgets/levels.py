@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QRect, Qt, Signal
 from PySide6.QtGui import QLinearGradient, QMouseEvent, QPainter, QPaintEvent, QPen
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 FULL = (0, 65_535)
 _SHARE = 0.5
 """Percent of the pixels that the automatic range leaves to black, and to white."""
+_BAND_PIXELS = 2**19
 _END = 8
 """Pixels beside the track, so that a handle at its end is whole."""
 
@@ -26,9 +28,13 @@ def auto_range(greys: NDArray[np.uint16]) -> tuple[int, int]:
     """From the 0.5th to the 99.5th percentile; at least one step wide."""
     import numpy as np
 
-    low, high = np.percentile(greys, (_SHARE, 100 - _SHARE))
-    low = min(int(low), FULL[1] - 1)
-    return low, max(low + 1, round(high))
+    counts = np.zeros(FULL[1] + 1, np.int64)
+    for band in _bands(greys):
+        counts += np.bincount(band.ravel(), minlength=len(counts))
+    below = np.cumsum(counts) / max(1, greys.size)
+    low, high = (int(np.searchsorted(below, share)) for share in (_SHARE / 100, 1 - _SHARE / 100))
+    low = min(low, FULL[1] - 1)
+    return low, max(low + 1, min(high, FULL[1]))
 
 
 def apply_range(greys: NDArray[np.uint16], low: int, high: int) -> Image:
@@ -36,8 +42,17 @@ def apply_range(greys: NDArray[np.uint16], low: int, high: int) -> Image:
     import numpy as np
     from PIL import Image
 
-    shades = (np.arange(FULL[1] + 1) - low) * (255 / max(1, high - low))
-    return Image.fromarray(np.clip(np.rint(shades), 0, 255).astype(np.uint8)[greys])
+    shades = np.clip(np.rint((np.arange(FULL[1] + 1) - low) * (255 / max(1, high - low))), 0, 255).astype(np.uint8)
+    result = np.empty(greys.shape, np.uint8)
+    for into, band in zip(_bands(result), _bands(greys), strict=True):
+        np.take(shades, band, out=into)
+    return Image.fromarray(result)
+
+
+def _bands(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Parts of a few milliseconds' work, between which the window gets its turn."""
+    rows = max(1, _BAND_PIXELS // max(1, array.shape[1]))
+    return (array[top : top + rows] for top in range(0, len(array), rows))
 
 
 class LevelsBar(QWidget):

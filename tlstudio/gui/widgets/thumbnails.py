@@ -42,8 +42,9 @@ SIDES = (96, 192, 384, 640)
 _MAX_BYTES = 192 * 2**20
 _DRAIN_MS = 16
 _DRAIN_SECONDS = 0.003  # of the 16 ms of a frame: turning more of them into pixmaps at once would be felt
+_BAND_PIXELS = 2**19
 _NICENESS = 5
-_SWITCH_SECONDS = 0.0002
+_SWITCH_SECONDS = 0.0001
 """How long a decoding thread may keep Python's lock when the window wants it; with the usual 5 ms the dozens of times that one
 painting asks for it add up to a visible pause."""
 
@@ -62,12 +63,27 @@ class Thumbnail:
 
 
 def to_qimage(image: Image) -> QImage:
-    """A QImage with its own copy of an RGB image's pixels, in the format that the screen takes as it is."""
+    """A QImage with its own copy of an RGB image's pixels, in the format that the screen takes as it is. For any thread."""
+    width, height = image.size
+    if width * height > _BAND_PIXELS:
+        return _in_bands(image)
     rgb = image if image.mode == "RGB" else image.convert("RGB")
-    width, height = rgb.size
-    return QImage(rgb.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888).convertToFormat(
-        QImage.Format.Format_RGB32
-    )
+    view = QImage(rgb.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888)
+    return view.convertToFormat(QImage.Format.Format_RGB32)
+
+
+def _in_bands(image: Image) -> QImage:
+    """The same band by band: Qt converts under Python's lock, and the window would wait until a large picture is done."""
+    import numpy as np
+
+    width, height = image.size
+    result = QImage(width, height, QImage.Format.Format_RGB32)
+    pixels = np.frombuffer(result.bits(), np.uint8).reshape(height, 4 * width)
+    rows = max(1, _BAND_PIXELS // width)
+    for top in range(0, height, rows):
+        band = to_qimage(image.crop((0, top, width, min(height, top + rows))))
+        pixels[top : top + rows] = np.frombuffer(band.constBits(), np.uint8).reshape(-1, 4 * width)
+    return result
 
 
 def side_for(pixels: float) -> int:

@@ -77,6 +77,7 @@ class Viewer(QWidget):
         self._loaded: dict[int, _Loaded] = {}
         self._tasks: dict[int, Task] = {}
         self._shading: Task | None = None
+        self._shade_again = False
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.picture = Picture()
         self.picture.pointed.connect(self._tell_pixel)
@@ -198,25 +199,33 @@ class Viewer(QWidget):
 
     @Slot()
     def _shade(self) -> None:
-        """Show another range of greys; what was asked for before and is not there yet, is dropped."""
+        """Show another range of greys; while one is being made, only the last one asked for is made next."""
         position = self._position
         here = self._loaded.get(position)
         if here is None or here.greys is None:
             return
-        if self._shading is not None:
-            self._shading.cancel()
+        if self._shading is not None and self._shading.running:
+            self._shade_again = True
+            return
         greys, automatic, shown = here.greys, self.levels.auto.isChecked(), self.levels.values()
 
-        def done(new: _Loaded) -> None:
-            if self._loaded.get(position) is here or position == self._position:
-                self._forget({self._position})
-                self._loaded[position] = new
-                self.levels.set_range(*new.shown)
-                self.picture.set_levels(new.levels, keep_view=True)
-                self._fetch_neighbours()
+        def work(_task: Task) -> _Loaded:
+            return _shaded(greys, auto_range(greys) if automatic else shown)
 
-        work = lambda _task: _shaded(greys, auto_range(greys) if automatic else shown)  # noqa: E731
-        self._shading = run_in_background(self, work, done=done)
+        self._shade_again = False
+        self._shading = run_in_background(self, work, done=lambda new: self._shade_done(position, new))
+
+    def _shade_done(self, position: int, new: _Loaded) -> None:
+        if self._shade_again or position != self._position:
+            self._shade()
+        if position != self._position:
+            return
+        self._forget({position})  # the neighbours were made for the range before
+        self._loaded[position] = new
+        if not self._shade_again and new.shown != self.levels.values() and self.levels.auto.isChecked():
+            self.levels.set_range(*new.shown)
+        self.picture.set_levels(new.levels, keep_view=True)
+        self._fetch_neighbours()
 
     # Words
 
