@@ -4,9 +4,11 @@ import os
 import sys
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import tlstudio_datasets
-from tlstudio.api import NO_SPLIT, TEST, TRAIN, UNLABELLED, VAL, DataError
+from tlstudio.api import NO_SPLIT, TEST, TRAIN, UNLABELLED, VAL, DataError, ImageSet
 from tlstudio.testing import check_dataset
 
 SPEC = next(spec for spec in tlstudio_datasets.register_datasets() if spec.name == "csv")
@@ -76,6 +78,7 @@ class TestText:
         assert images.splits is None
         assert images.groups is None
         assert images.path(1) == file.parent / "b.jpg"
+        assert images.sources == (str(file),)
 
     def test_data_set_keeps_its_promises(self, table):
         check_dataset(SPEC, {"path": table(PLAIN)})
@@ -175,6 +178,11 @@ class TestColumns:
         images = opened(table("path,label,split\na.jpg,cat,train\nb.jpg,dog,train\nc.jpg,cat,val\n"))
         assert images.classes == ("cat", "dog")
         assert said(images, "without an image in val", "dog")
+
+    def test_another_column_of_labels(self, table):
+        file = table("path,kind\na.jpg,cat\nb.jpg,dog\n")
+        assert opened(file, label="Kind").classes == ("cat", "dog")
+        assert "no column named species" in refused(file, label="species").title
 
 
 class TestPaths:
@@ -305,3 +313,28 @@ class TestRecognise:
         assert SPEC.recognise(tmp_path / "missing.csv") == 0.0
         os.mkdir(tmp_path / "folder.csv")
         assert SPEC.recognise(tmp_path / "folder.csv") == 0.0
+
+
+cells = st.sampled_from(["a.jpg", "b.jpg", "cat", "dog", "train", "../x", '"', "", " "]) | st.text(max_size=4)
+tables = st.builds(
+    lambda header, rows, end: end.join([header, *(",".join(row) for row in rows)]).encode(),
+    st.sampled_from(["path,label", "label;path", "path\tlabel\tsplit\tgroup", "path,path,label,label", '"path', ""]),
+    st.lists(st.lists(cells, max_size=5), max_size=6),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=2000)
+@given(content=st.binary(max_size=200) | tables, encoding=st.sampled_from(["utf-8", "latin-1", "utf-16", "cp1252"]))
+def test_any_content_gives_a_data_set_or_a_data_error(tmp_path, photo, content, encoding):
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / name).write_bytes(photo)
+    file = tmp_path / "x.csv"
+    file.write_bytes(content)
+    assert 0 <= SPEC.recognise(file) <= 1
+    try:
+        images = opened(file, encoding=encoding)
+    except DataError as error:
+        str(error).encode()  # it can be shown and stored
+    else:
+        assert isinstance(images, ImageSet)

@@ -1,4 +1,8 @@
-"""Data sets of the usual shapes: class folders, CSV files, CIFAR-10 and CIFAR-100 from local files, a sample of digits."""
+"""Data sets and label files of the usual shapes: class folders, tables, boxes, and well-known sets from local files."""
+
+from functools import partial
+from importlib import import_module
+from typing import Any
 
 from tlstudio.api import DatasetSpec, hookimpl
 from tlstudio_datasets.cifar import (
@@ -9,18 +13,25 @@ from tlstudio_datasets.cifar import (
     recognise_cifar10,
     recognise_cifar100,
 )
-from tlstudio_datasets.coco import CocoOptions, open_coco, recognise_coco
 from tlstudio_datasets.csv_file import CsvOptions, open_csv, recognise_csv
 from tlstudio_datasets.digits import DigitsOptions, open_digits
 from tlstudio_datasets.folder import FolderOptions, open_folder, recognise_folder
-from tlstudio_datasets.imagefolder import ImageFolderOptions, open_imagefolder, recognise_imagefolder
-from tlstudio_datasets.imagenet import ImageNetOptions, open_imagenet, recognise_imagenet
-from tlstudio_datasets.mnist import MnistOptions, open_mnist, recognise_mnist
-from tlstudio_datasets.torchvision_sets import TorchvisionOptions, open_torchvision, recognise_torchvision
-from tlstudio_datasets.voc import VocOptions, open_voc, recognise_voc
-from tlstudio_datasets.yolo import YoloOptions, open_yolo, recognise_yolo
+from tlstudio_datasets.options import (
+    CocoOptions,
+    ImageFolderOptions,
+    ImageNetOptions,
+    MnistOptions,
+    TorchvisionOptions,
+    VocOptions,
+    YoloOptions,
+)
 
 TLSTUDIO_API = 1
+
+
+def _call(module: str, function: str, *arguments: Any) -> Any:
+    """Call a function of a module that is imported no sooner: most data sets are never opened, and each costs at the start."""
+    return getattr(import_module(f"tlstudio_datasets.{module}"), function)(*arguments)
 
 
 _SPECS = (
@@ -45,32 +56,32 @@ _SPECS = (
         title="Hugging Face image folder or JSON lines",
         about="Images with a metadata.jsonl or metadata.csv that has file_name and label, alone or in train and test folders.",
         options=ImageFolderOptions,
-        open=open_imagefolder,
-        recognise=recognise_imagefolder,
+        open=partial(_call, "imagefolder", "open_imagefolder"),
+        recognise=partial(_call, "imagefolder", "recognise_imagefolder"),
     ),
     DatasetSpec(
         name="coco",
         title="COCO annotations",
         about="Objects from COCO's JSON files: each box is cut out of its picture as an image of its own.",
         options=CocoOptions,
-        open=open_coco,
-        recognise=recognise_coco,
+        open=partial(_call, "coco", "open_coco"),
+        recognise=partial(_call, "coco", "recognise_coco"),
     ),
     DatasetSpec(
         name="voc",
         title="Pascal VOC annotations",
         about="Objects from XML files in Annotations, pictures in JPEGImages and splits in ImageSets: each box is cut out.",
         options=VocOptions,
-        open=open_voc,
-        recognise=recognise_voc,
+        open=partial(_call, "voc", "open_voc"),
+        recognise=partial(_call, "voc", "recognise_voc"),
     ),
     DatasetSpec(
         name="yolo",
         title="YOLO annotations",
         about="Objects from text files in labels, with pictures in images, and data.yaml or classes.txt: each box is cut out.",
         options=YoloOptions,
-        open=open_yolo,
-        recognise=recognise_yolo,
+        open=partial(_call, "yolo", "open_yolo"),
+        recognise=partial(_call, "yolo", "recognise_yolo"),
     ),
     DatasetSpec(
         name="cifar10",
@@ -96,8 +107,8 @@ _SPECS = (
         about="The official IDX files, packed or not: 28 x 28 pixels. LeCun, Cortes, Burges 1998; Xiao et al. 2017; "
         "Clanuwat et al. 2018; Cohen et al. 2017.",
         options=MnistOptions,
-        open=open_mnist,
-        recognise=recognise_mnist,
+        open=partial(_call, "mnist", "open_mnist"),
+        recognise=partial(_call, "mnist", "recognise_mnist"),
     ),
     DatasetSpec(
         name="imagenet",
@@ -105,8 +116,8 @@ _SPECS = (
         about="Synset folders (n01440764) in train and val, or flat validation images with the development kit or Kaggle's "
         "files. Russakovsky et al. 2015.",
         options=ImageNetOptions,
-        open=open_imagenet,
-        recognise=recognise_imagenet,
+        open=partial(_call, "imagenet", "open_imagenet"),
+        recognise=partial(_call, "imagenet", "recognise_imagenet"),
     ),
     DatasetSpec(
         name="torchvision",
@@ -114,8 +125,8 @@ _SPECS = (
         about="Flowers102, OxfordIIITPet, DTD, EuroSAT, Food101 and more, from local files that lie as torchvision puts them. "
         "Nothing is downloaded. Flowers102, SVHN and StanfordCars need scipy, PCAM needs h5py.",
         options=TorchvisionOptions,
-        open=open_torchvision,
-        recognise=recognise_torchvision,
+        open=partial(_call, "torchvision_sets", "open_torchvision"),
+        recognise=partial(_call, "torchvision_sets", "recognise_torchvision"),
     ),
     DatasetSpec(
         name="digits",

@@ -15,12 +15,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
-
 from tlstudio.api import NO_SPLIT, DataError, ImageSet, Options
 from tlstudio_datasets.inside import Files, glance, key_below, layers
 from tlstudio_datasets.json_text import Record, read_json
-from tlstudio_datasets.objects import Box, ObjectOptions, Objects
+from tlstudio_datasets.objects import Box, Objects
+from tlstudio_datasets.options import CocoOptions
 from tlstudio_datasets.words import counted, encodable, listed, natural_key, printable, several, split_of
 
 _GLANCE_BYTES = 64 * 1024
@@ -33,17 +32,6 @@ _LIST = re.compile(rb'"(images|annotations|categories)"\s*:\s*\[')
 _HINT = (
     "Such a file has the lists images, annotations and categories, as the COCO data set and most labelling tools write them."
 )
-
-
-class CocoOptions(ObjectOptions):
-    """Options of ``coco``."""
-
-    path: Path = Field(
-        title="JSON file or folder", description="A file of COCO annotations, or the folder that has such files."
-    )
-    images: Path | None = Field(
-        None, title="Image folder", description="Where file_name starts from; by default it is looked for near the JSON file."
-    )
 
 
 def open_coco(options: Options) -> ImageSet:

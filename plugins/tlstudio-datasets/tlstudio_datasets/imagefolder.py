@@ -11,12 +11,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
-
 from tlstudio.api import NO_SPLIT, DataError, ImageSet, Options
 from tlstudio_datasets.csv_text import Row, read_rows, read_start
 from tlstudio_datasets.inside import glance, layers
 from tlstudio_datasets.json_text import read_json_lines
+from tlstudio_datasets.options import ImageFolderOptions
 from tlstudio_datasets.table import Table, image_set, usable
 from tlstudio_datasets.words import encodable, listed, natural_key, printable, several, split_of
 
@@ -29,15 +28,6 @@ _HINT = (
     "metadata.jsonl holds one line for each image, such as {{\"file_name\": \"1.jpg\", \"label\": \"cat\"}}; it lies in {root} "
     "or in its folders train, val and test."
 )  # fmt: skip
-
-
-class ImageFolderOptions(Options):
-    """Options of ``imagefolder``."""
-
-    path: Path = Field(
-        title="Folder or file", description="The folder with metadata.jsonl or metadata.csv, or such a file of JSON lines."
-    )
-    label: str = Field("", title="Label field", description="The name of the field with the labels, where it is not label.")
 
 
 def open_imagefolder(options: Options) -> ImageSet:

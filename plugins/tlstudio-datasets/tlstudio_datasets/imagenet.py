@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from pydantic import Field
 
 from tlstudio.api import NO_SPLIT, TRAIN, VAL, DataError, ImageSet, Options, is_image_name
 from tlstudio_datasets.imagenet_names import HINT, SYNSET, names_of, validation_labels
 from tlstudio_datasets.inside import Files, glance, layers
+from tlstudio_datasets.options import ImageNetOptions
 from tlstudio_datasets.scan import Folder, Job, Scan
 from tlstudio_datasets.words import check_classes, class_notes, counted, listed, printable
 
@@ -25,12 +25,6 @@ _VAL = ("val", "ILSVRC2012_img_val", "validation")
 _GLANCE = 100
 _MANY = 0.8
 _LAYOUT = "It holds the folders train and val, and in them one folder for each synset, such as train/n01440764."
-
-
-class ImageNetOptions(Options):
-    """Options of ``imagenet``."""
-
-    path: Path = Field(title="Folder", description="The folder with train and val; for Kaggle's copy the one with ILSVRC.")
 
 
 def open_imagenet(options: Options) -> ImageSet:

@@ -6,15 +6,14 @@ import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from tlstudio.api import SPLIT_NAMES, TEST, TRAIN, DataError, ImageSet, Options
 from tlstudio_datasets.digits import DigitReader
 from tlstudio_datasets.idx import read_idx
+from tlstudio_datasets.options import MnistOptions
 from tlstudio_datasets.words import class_notes, printable
 
 _FOLDERS = ("", "raw", "gzip", "MNIST/raw", "FashionMNIST/raw", "KMNIST/raw", "EMNIST/raw")
@@ -36,18 +35,6 @@ _EMNIST = {
     "mnist": _DIGITS,
 }
 _HINT = "Choose the folder with train-images-idx3-ubyte and its three companions, packed (.gz) or not."
-
-
-class MnistOptions(Options):
-    """Options of ``mnist``."""
-
-    path: Path = Field(title="Folder", description="The folder with the official files, or the one around raw.")
-    names: Literal["auto", "digits", "fashion", "kuzushiji"] = Field(
-        "auto", title="Classes", description="What the ten numbers stand for; by default what folder and files tell."
-    )
-    variant: Literal["auto", "balanced", "byclass", "bymerge", "letters", "digits", "mnist"] = Field(
-        "auto", title="EMNIST variant", description="Which of EMNIST's six data sets, where several are in the folder."
-    )
 
 
 @dataclass(frozen=True)

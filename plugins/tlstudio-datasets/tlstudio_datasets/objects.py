@@ -8,27 +8,14 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
-from tlstudio.api import NO_SPLIT, DataError, ImageError, ImageSet, Options
+from tlstudio.api import NO_SPLIT, DataError, ImageError, ImageSet
 from tlstudio_datasets.words import check_classes, class_notes, counted, listed, natural_key, printable
 
 _UNKNOWN = (np.nan, np.nan)
 _FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")  # those that tlstudio decodes
 _TURNED = {5, 6, 7, 8}  # EXIF orientations that swap width and height
 Box = tuple[float, float, float, float]
-
-
-class ObjectOptions(Options):
-    """Options that all data sets of boxes share."""
-
-    smallest: int = Field(
-        1,
-        ge=1,
-        le=10_000,
-        title="Smallest object",
-        description="Objects less wide or less high than this are left out (pixels).",
-    )
 
 
 class Objects:

@@ -5,16 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from tlstudio.api import NO_SPLIT, TEST, TRAIN, VAL
-
-Name = Literal[
-    "auto", "Caltech101", "Caltech256", "Country211", "DTD", "EuroSAT", "FGVCAircraft", "FashionMNIST", "Flowers102", "Food101",
-    "GTSRB", "Imagenette", "KMNIST", "MNIST", "OxfordIIITPet", "PCAM", "RenderedSST2", "STL10", "SUN397", "SVHN",
-    "StanfordCars", "USPS",
-]  # fmt: skip
-"""The choices of the option ``dataset``."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import Field
 
 from tlstudio.api import NO_SPLIT, SPLIT_NAMES, DataError, ImageSet, Options
 from tlstudio_datasets.cifar import RowReader
 from tlstudio_datasets.digits import DigitReader
 from tlstudio_datasets.inside import Files, key_below, layers
-from tlstudio_datasets.torchvision_known import KNOWN, Known, Name, arguments, root_of
+from tlstudio_datasets.options import TorchvisionOptions
+from tlstudio_datasets.torchvision_known import KNOWN, Known, arguments, root_of
 from tlstudio_datasets.torchvision_read import Content, H5Reader, PixmapReader, content, pcam_file
 from tlstudio_datasets.words import check_classes, class_notes, counted, listed, printable
 
@@ -24,19 +24,6 @@ if TYPE_CHECKING:
 _HINT = "Unpack the official files so that they lie as torchvision puts them when it downloads them; the help shows where."
 _PIXMAPS = (".ppm", ".pgm")
 _Split = tuple[int, Content, Any]
-
-
-class TorchvisionOptions(Options):
-    """Options of ``torchvision``."""
-
-    path: Path = Field(
-        title="Folder", description="The root in torchvision's sense: the folder around flowers-102, dtd and so on."
-    )
-    dataset: Name = Field("auto", title="Data set", description="Its name in torchvision; by default what the folder shows.")
-    level: Literal["variant", "family", "manufacturer"] = Field(
-        "variant", title="Aircraft classes", description="How finely FGVC Aircraft is divided."
-    )
-    partition: int = Field(1, ge=1, le=10, title="Partition", description="Which of the ten partitions of DTD.")
 
 
 def open_torchvision(options: Options) -> ImageSet:

@@ -9,23 +9,15 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import Field
-
 from tlstudio.api import NO_SPLIT, TEST, TRAIN, VAL, DataError, ImageSet, Options, is_image_name
 from tlstudio_datasets.inside import Files, glance, key_below, layers
-from tlstudio_datasets.objects import ObjectOptions, Objects
+from tlstudio_datasets.objects import Objects
+from tlstudio_datasets.options import VocOptions
 from tlstudio_datasets.voc_xml import Annotation, AnnotationError, read_annotation
 from tlstudio_datasets.words import counted, listed, natural_key, printable, several, split_of
 
 _PICTURES = ("JPEGImages", "images", "Images", "imgs", "")
 _HINT = "Choose the folder that holds the folders Annotations and JPEGImages, such as VOCdevkit/VOC2012."
-
-
-class VocOptions(ObjectOptions):
-    """Options of ``voc``."""
-
-    path: Path = Field(title="Folder", description="The folder with Annotations and JPEGImages, or VOCdevkit around it.")
-    difficult: bool = Field(True, title="Difficult objects", description="Whether objects marked as difficult are used too.")
 
 
 def open_voc(options: Options) -> ImageSet:

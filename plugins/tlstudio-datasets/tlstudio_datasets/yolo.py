@@ -10,11 +10,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import Field
-
 from tlstudio.api import NO_SPLIT, DataError, ImageError, ImageSet, Options, is_image_name
 from tlstudio_datasets.inside import Files, glance, key_below, layers
-from tlstudio_datasets.objects import Box, ObjectOptions, Objects, upright_size
+from tlstudio_datasets.objects import Box, Objects, upright_size
+from tlstudio_datasets.options import YoloOptions
 from tlstudio_datasets.scan import Folder, Scan
 from tlstudio_datasets.words import counted, listed, natural_key, printable, several, split_of
 from tlstudio_datasets.yolo_yaml import Described, looks_like_yolo, place_below, read_names, read_yaml, yaml_file
@@ -25,14 +24,6 @@ _BOX_COLUMNS = 5
 _LEAST_OUTLINE = 7
 _TOLERANCE = 0.01
 _HINT = "It holds the folders images and labels, and data.yaml with the names of the classes and the paths train and val."
-
-
-class YoloOptions(ObjectOptions):
-    """Options of ``yolo``."""
-
-    path: Path = Field(
-        title="Folder or data.yaml", description="The folder with data.yaml, or with images, labels and classes.txt."
-    )
 
 
 def open_yolo(options: Options) -> ImageSet:
