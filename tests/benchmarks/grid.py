@@ -45,8 +45,8 @@ while True:
 """
 
 
-def make_images(root: Path, count: int) -> tuple[str, ...]:
-    """``count`` files in 1,000 folders, made once; their keys."""
+def make_images(root: Path, count: int, size: tuple[int, int]) -> tuple[str, ...]:
+    """``count`` files of so many pixels in 1,000 folders, made once; their keys."""
     each = -(-count // _FOLDERS)
     keys = [f"class_{i // each:04}/img_{i % each:05}.jpg" for i in range(count)]
     done = root / f"done-{count}"
@@ -57,7 +57,7 @@ def make_images(root: Path, count: int) -> tuple[str, ...]:
     rng = np.random.default_rng(0)
     for i in range(_DISTINCT):
         small = Image.fromarray(rng.integers(0, 256, (24, 32, 3), np.uint8))
-        small.resize((500, 375), Image.Resampling.BICUBIC).save(root / f"source_{i}.jpg", quality=92)
+        small.resize(size, Image.Resampling.BICUBIC).save(root / f"source_{i}.jpg", quality=92)
     for i in range(_FOLDERS):
         (root / f"class_{i:04}").mkdir(exist_ok=True)
     for i, key in enumerate(keys):
@@ -67,9 +67,10 @@ def make_images(root: Path, count: int) -> tuple[str, ...]:
     return tuple(keys)
 
 
-def open_images(root: Path, count: int) -> Opened:
+def open_images(folder: Path, count: int, size: tuple[int, int]) -> Opened:
     """The table of the files, as a data set's plugin would build it."""
-    keys = make_images(root, count)
+    root = folder / f"{size[0]}x{size[1]}"
+    keys = make_images(root, count, size)
     each = -(-count // _FOLDERS)
     images = ImageSet(
         classes=tuple(f"class_{i:04}" for i in range(_FOLDERS)),
@@ -160,7 +161,7 @@ class Bench(QObject):
         ):
             began = time.perf_counter()
             QApplication.sendEvent(grid, event)
-            print(f"{name}: {1000 * (time.perf_counter() - began):.1f} ms, {self._browser.counts.text()}")
+            print(f"{name}: {1000 * (time.perf_counter() - began):.1f} ms, {self._browser.filters.counts.text()}")
             yield _wait(0.3)
 
     def _repeat(self, act: Callable[[], object], every: float) -> Callable[[], bool]:
@@ -208,20 +209,21 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--images", type=int, default=1_000_000)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "tlstudio-million")
+    parser.add_argument("--pixels", default="500x375", help="of an image")
     parser.add_argument("--size", default="1280x800", help="of the browser, such as 3840x2160")
     parser.add_argument("--zoom", type=int, default=144, help="side of a thumbnail in pixels")
     parser.add_argument("--seconds", type=float, default=4.0, help="for each way of scrolling")
     parser.add_argument("--warm", action="store_true", help="keep the cache of thumbnails for the next run, and use it")
     given = parser.parse_args()
-    opened = open_images(given.folder, given.images)
+    opened = open_images(given.folder, given.images, _numbers(given.pixels))
     home = Path(tempfile.gettempdir()) / "tlstudio-grid-home" if given.warm else Path(tempfile.mkdtemp())
     os.environ["TLSTUDIO_HOME"] = str(home)
     gc.disable()
     app = QApplication([])
     theme.apply("light")
     browser = DataBrowser()
-    browser.resize(*map(int, given.size.split("x")))
-    browser.zoom.setValue(given.zoom)
+    browser.resize(*_numbers(given.size))
+    browser.filters.zoom.setValue(given.zoom)
     browser.show()
     print(f"memory before: {_resident():.0f} MB")
     machine = subprocess.Popen([sys.executable, "-c", _SLEEPER], stdout=subprocess.PIPE, text=True)
@@ -235,6 +237,11 @@ def main() -> None:
     finish_all(10)
     for file in home.rglob("*.sqlite*"):
         print(f"{file.name}: {file.stat().st_size / 2**20:.1f} MB")
+
+
+def _numbers(text: str) -> tuple[int, int]:
+    width, height = map(int, text.split("x"))
+    return width, height
 
 
 def _resident() -> float:

@@ -161,7 +161,9 @@ def test_the_smallest_side_that_is_large_enough_is_decoded():
     assert [side_for(pixels) for pixels in (10, 96, 97, 320, 5000)] == [96, 96, 192, 384, SIDES[-1]]
 
 
-def test_pixels_keep_their_place_and_colour_at_any_width():
+@pytest.mark.parametrize("band", [2**19, 16])
+def test_pixels_keep_their_place_and_colour_at_any_size(monkeypatch, band):
+    monkeypatch.setattr("tlstudio.gui.widgets.thumbnails._BAND_PIXELS", band)
     pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
     image = to_qimage(Image.fromarray(pixels))
     assert (image.width(), image.height()) == (7, 5)

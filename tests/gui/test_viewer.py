@@ -254,6 +254,15 @@ def test_a_range_set_by_hand_holds_for_the_next_picture_and_pixels_keep_their_fu
     qtbot.waitUntil(lambda: f"grey {int(RAMP[40, 60]):,}" in viewer._pixel.text())
 
 
+def test_of_many_changes_of_the_range_the_last_one_is_shown(qtbot, viewer):
+    show(qtbot, viewer, 8)
+    for high in range(2000, 3000, 50):
+        viewer.levels._high.setValue(high)
+    qtbot.waitUntil(lambda: viewer._loaded[8].shown == (0, 2950))
+    assert viewer.picture.color_at(QPoint(119, 79)).red() == 255
+    assert viewer.picture.color_at(QPoint(0, 0)).red() == round(1000 * 255 / 2950)
+
+
 def test_the_ends_of_the_slider_are_dragged_and_never_cross(qtbot, viewer):
     show(qtbot, viewer, 8)
     slider = viewer.levels.slider
