@@ -218,6 +218,15 @@ def test_a_picture_that_cannot_be_read_says_why_and_arrows_go_on(qtbot, viewer):
     assert viewer.picture.reason() == ""
 
 
+def test_many_facts_never_make_the_window_wider(qtbot, viewer):
+    narrow = viewer.minimumSizeHint().width()
+    viewer._about = lambda _position: About("picture", ("a very long fact " * 20,) * 5)
+    show(qtbot, viewer, 3)
+    assert viewer.minimumSizeHint().width() <= narrow
+    assert viewer._facts.toolTip() == viewer._facts.text()
+    assert viewer._facts.text().startswith("120 × 80 px")
+
+
 def test_only_16_bit_pictures_have_a_range_of_greys(qtbot, viewer):
     assert not viewer.levels.isVisible()
     show(qtbot, viewer, 8)

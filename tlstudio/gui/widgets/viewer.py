@@ -9,13 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QPoint, Qt, Signal, Slot
-from PySide6.QtGui import QImage, QKeyEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtCore import QPoint, QSize, Qt, Signal, Slot
+from PySide6.QtGui import QImage, QKeyEvent, QPainter, QPaintEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from tlstudio.api.errors import ImageError
 from tlstudio.gui import theme
 from tlstudio.gui.widgets.background import Task, run_in_background
+from tlstudio.gui.widgets.cells import draw_text
 from tlstudio.gui.widgets.levels import FULL, LevelsBar, apply_range, auto_range
 from tlstudio.gui.widgets.picture import Picture, make_levels
 from tlstudio.gui.widgets.thumbnails import Thumbnail
@@ -231,11 +232,13 @@ class Viewer(QWidget):
 
     def _say(self, about: About) -> None:
         size = self.picture.picture_size() if self._position in self._loaded and self.picture.has_picture() else None
-        facts = about.facts if size is None else (*about.facts, f"{size.width():,} × {size.height():,} px")
+        facts = [] if size is None else [f"{size.width():,} × {size.height():,} px"]
         here = self._loaded.get(self._position)
         if here is not None and here.greys is not None:
-            facts = (*facts, self.tr("16 bit"))
-        self._facts.setText("  ·  ".join(facts))
+            facts.append(self.tr("16 bit"))
+        text = "  ·  ".join((*facts, *about.facts))
+        self._facts.setText(text)
+        self._facts.setToolTip(text)
 
     @Slot(object)
     def _tell_pixel(self, pixel: QPoint | None) -> None:
@@ -294,8 +297,7 @@ class Viewer(QWidget):
         self._name.setProperty("role", "section")
         self._name.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._name.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self._facts = QLabel(textFormat=Qt.TextFormat.PlainText)
-        self._facts.setProperty("role", "muted")
+        self._facts = _Facts()
         self._place = QLabel()
         self._place.setProperty("role", "muted")
         header = QHBoxLayout()
@@ -330,6 +332,20 @@ class Viewer(QWidget):
         actual.setText(self.tr("1:1"))
         status.addWidget(actual)
         return status
+
+
+class _Facts(QLabel):
+    """A muted line that ends in dots where it has no room, so that it never makes the window wider."""
+
+    def __init__(self) -> None:
+        super().__init__(textFormat=Qt.TextFormat.PlainText)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(0, super().minimumSizeHint().height())
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        draw_text(QPainter(self), self.rect(), self.text(), theme.colors().muted, elide=Qt.TextElideMode.ElideRight)
 
 
 def _shaded(greys: NDArray[np.uint16], shown: tuple[int, int]) -> _Loaded:
