@@ -1,6 +1,6 @@
 """How fast a folder becomes an index: `python tests/benchmarks/index.py [folder]`, CIFAR-10's 60,000 JPEG files by default.
 
-Against what one would write with torchvision and Pillow: `ImageFolder` for the list, then a header read for each file. Both ways
+Against what one would write with torchvision and Pillow: `ImageFolder` for the list, then a header read for each file. Both
 give every file with its class, width and height; this one its size and time of change as well. Medians of turns taken one after
 the other in one run, with warm file caches.
 """
@@ -45,9 +45,8 @@ def reference(folder: Path) -> int:
 
 def ours(folder: Path) -> int:
     """The same from tlstudio."""
-    from tlstudio_datasets.folder import FolderOptions, open_folder
-
     from tlstudio.data.headers import headers
+    from tlstudio_datasets.folder import FolderOptions, open_folder
 
     return int((headers(open_folder(FolderOptions(path=folder))).width > 0).sum())
 

@@ -175,7 +175,7 @@ def headers(images: ImageSet, *, progress: Progress | None = None, threads: int 
 
 
 def _threads_for(images: ImageSet) -> int:
-    """One thread where files open at once, since more would only take turns at Python's lock; many where a drive is waited for."""
+    """One where files open at once, since more would only take turns at Python's lock; several where a drive is waited for."""
     start = time.perf_counter()
     tried = np.arange(0, len(images), max(1, len(images) // 32))[:32]
     _read_headers(images, tried)
