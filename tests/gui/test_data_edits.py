@@ -200,3 +200,28 @@ def test_an_issue_is_shown_explained_and_mended_by_one_click(qtbot, loaded, fold
     view.notes._action.click()
     assert [view.browser._name(row) for row in np.flatnonzero(view.opened.table.excluded)] == ["blue/zz_copy.png"]
     qtbot.waitUntil(lambda: view.scan.issues.of_kind("exact-duplicate") is None, timeout=20_000)
+
+
+def test_the_images_are_exported_as_they_stand(qtbot, opened, view, tmp_path):
+    select(qtbot, view, 0)
+    qtbot.keyClick(view.browser.grid, Qt.Key.Key_Delete)
+    opened.actions_by_id["file.export"].trigger()
+    dialog = view.exporter
+    assert not dialog.button.isEnabled()
+    dialog.place.setText(str(tmp_path / "out"))
+    with qtbot.waitSignal(dialog.said, timeout=20_000) as said:
+        qtbot.mouseClick(dialog.button, Qt.MouseButton.LeftButton)
+    assert "29 images" in said.args[0]
+    assert len(list((tmp_path / "out").rglob("*.png"))) == 29
+
+
+def test_an_export_over_something_that_exists_is_refused(qtbot, opened, view, folder):
+    problems = []
+    opened.context.problem.disconnect(opened._show_problem)
+    opened.context.problem.connect(problems.append)
+    view.export()
+    view.exporter.place.setText(str(folder))
+    qtbot.mouseClick(view.exporter.button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: bool(problems), timeout=20_000)
+    assert "exists already" in str(problems[0])
+    view.exporter.reject()

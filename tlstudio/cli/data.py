@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,11 +13,20 @@ from tlstudio.cli.session import session_of
 from tlstudio.cli.use import counting
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from tlstudio.data.curation import Curation
     from tlstudio.data.edits import Table
+    from tlstudio.data.index import Index
 
 app = typer.Typer(help="Look at images before training on them.", no_args_is_help=True, rich_markup_mode=None)
 
 _SHOWN_UNREADABLE = 20
+_SHOWN_KEYS = 5
+
+Source = Annotated[str, typer.Argument(metavar="DATA", help="A folder, an archive or a CSV file.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
 @app.callback()
@@ -27,25 +37,35 @@ def _group() -> None:
 @app.command()
 def scan(
     context: typer.Context,
-    source: Annotated[str, typer.Argument(metavar="DATA", help="A folder, an archive or a CSV file.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+    source: Source,
+    as_json: AsJson = False,
+    flips: Annotated[bool, typer.Option("--flips", help="Mirrored pictures count as duplicates, too.")] = False,
 ) -> None:
-    """Count the images by class and split, and find those that cannot be read. Ends with 4 where nothing can be trained."""
-    from tlstudio.api.config import DataConfig
-    from tlstudio.api.errors import DataError
-    from tlstudio.data.check import find_unreadable
-    from tlstudio.data.curation import Curation
+    """Count the images by class and split, and look for what is wrong: unreadable, duplicates, leaks, odd pictures.
 
-    catalog = session_of(context).catalog()
-    config = DataConfig(path=os.path.abspath(os.path.expanduser(source)))
-    if source in catalog.datasets and not os.path.exists(source):
-        config = DataConfig(dataset=source)
-    table = Curation(catalog.open_images(config), config, session_of(context).workspace).table
+    Ends with 4 where nothing can be trained.
+    """
+    from tlstudio.api.errors import DataError
+    from tlstudio.data.index import forget, stale_rows
+    from tlstudio.data.measure import NOT_MEASURED, UNREADABLE, measure
+    from tlstudio.data.quality import find_issues
+
+    curation, index = _open(context, source)
+    table, original = curation.table, curation.original
     images = table.taking_part()
-    with counting("Reading") as progress:
-        bad = find_unreadable(images, progress=progress)
+    measures = index.load_measures(original)
+    measures = forget(measures, stale_rows(original, measures))
+    if (measures.state == NOT_MEASURED).any():
+        with counting("Reading") as progress:
+            measures = measure(original, known=measures, progress=progress)
+        index.save_measures(original, measures)
+    taking_part = forget(measures, table.excluded.nonzero()[0])
+    with counting("Comparing") as progress:
+        issues = find_issues(images, table.splits, taking_part, flips=flips, progress=progress)
+    bad = taking_part.state == UNREADABLE
     found = {"source": source, "images": len(images), **_counts(table, bad), "notes": list(images.notes)}
-    found["unreadable"] = [{"key": images.keys[row], "reason": reason} for row, reason in sorted(bad.items())]
+    found["unreadable"] = [{"key": images.keys[row], "reason": taking_part.reasons[row]} for row in bad.nonzero()[0].tolist()]
+    found |= {"summary": issues.summary(), "issues": issues.to_dict()["issues"]}
     if as_json:
         output.print_json(found)
     else:
@@ -60,16 +80,51 @@ def scan(
         raise typer.Exit(4)
 
 
-def _counts(table: Table, bad: dict[int, str]) -> dict[str, Any]:
-    """Readable images by class and split; where the data have no validation split, as training would draw it."""
-    import numpy as np
+@app.command()
+def export(
+    context: typer.Context,
+    source: Source,
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="What is to appear: a folder, or a CSV file.")],
+    how: Annotated[
+        str, typer.Option("--how", help="copy, link or csv; by default csv for a TARGET that ends so, else copy.")
+    ] = "",
+) -> None:
+    """Write the images as they stand after your edits: class folders of copies or links in train, val and test, or a table."""
+    from tlstudio.data.export import export as write
 
+    wanted = how or ("csv" if target.lower().endswith(".csv") else "copy")
+    if wanted not in {"copy", "link", "csv"}:
+        raise typer.BadParameter(f"--how must be copy, link or csv, not {how!r}")
+    curation, _ = _open(context, source)
+    path = Path(target).expanduser().absolute()
+    with counting("Writing") as progress:
+        count = write(curation.table, path, wanted, progress=progress)  # type: ignore[arg-type]
+    output.print_line(f"{count:,} images written to {path}")
+
+
+def _open(context: typer.Context, source: str) -> tuple[Curation, Index]:
+    """The images that a user names, with their edits, and what is known of them."""
+    from tlstudio.api.config import DataConfig
+    from tlstudio.data.curation import Curation, alike_in
+    from tlstudio.data.index import Index
+
+    session = session_of(context)
+    catalog = session.catalog()
+    config = DataConfig(path=os.path.abspath(os.path.expanduser(source)))
+    if source in catalog.datasets and not os.path.exists(source):
+        config = DataConfig(dataset=source)
+    index = Index(config, kinds=catalog.datasets)
+    images = catalog.open_images(config)
+    return Curation(images, config, session.workspace, alike=lambda: alike_in(index.load_measures(images))), index
+
+
+def _counts(table: Table, bad: NDArray[np.bool_]) -> dict[str, Any]:
+    """Readable images by class and split; where the data have no validation split, as training would draw it."""
     from tlstudio.api.dataset import SPLIT_NAMES, VAL
 
     images, splits = table.taking_part(), table.splits
     own = images.splits is not None and bool((images.splits == VAL).any())
-    readable = np.ones(len(images), dtype=bool)
-    readable[list(bad)] = False
+    readable = ~bad
     classes = {
         name: {split: int((readable & (images.labels == label) & (splits == i)).sum()) for i, split in enumerate(SPLIT_NAMES)}
         for label, name in enumerate(images.classes)
@@ -97,3 +152,16 @@ def _print(found: dict[str, Any]) -> None:
             output.print_line(f"  {item['key']}: {item['reason']}")
         if len(found["unreadable"]) > _SHOWN_UNREADABLE:
             output.print_line(f"  and {len(found['unreadable']) - _SHOWN_UNREADABLE:,} more (all with --json)")
+    _print_issues(found)
+
+
+def _print_issues(found: dict[str, Any]) -> None:
+    others = [issue for issue in found["issues"] if issue["kind"] not in {"unreadable", "truncated", "empty"}]
+    for issue in others:
+        output.print_line(f"\n{issue['title']}: {issue['sentence']} {issue['advice']}")
+        for image in issue["images"][:_SHOWN_KEYS]:
+            partner = f"  (like {image['partner']})" if "partner" in image else ""
+            output.print_line(f"  {image['key']}{partner}")
+        if len(issue["images"]) > _SHOWN_KEYS:
+            output.print_line(f"  and {len(issue['images']) - _SHOWN_KEYS:,} more (all with --json)")
+    output.print_line(f"\n{found['summary']}")

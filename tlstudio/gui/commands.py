@@ -46,6 +46,12 @@ def _file(window: MainWindow) -> list[Action]:
             enabled=lambda: window.context.data is not None,
             run=lambda: (window.show_page("data"), window.data_page.check_images()),
         ),
+        Action(
+            id="file.export", title=_tr("&Export images…"), icon="export",
+            tip=_tr("Write the images as they stand after your edits: class folders of copies or links, or a table"),
+            enabled=lambda: window.context.data is not None,
+            run=lambda: (window.show_page("data"), window.data_page.export()),
+        ),
         Action(id="file.quit", title=_tr("&Quit"), keys=("Ctrl+Q",), icon="sign-out", separated=True, run=window.close),
     ]  # fmt: skip
 

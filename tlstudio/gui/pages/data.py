@@ -167,6 +167,11 @@ class DataPage(QWidget):
         if self.opened is not None:
             self.view.redo()
 
+    def export(self) -> None:
+        """Write the images as they stand."""
+        if self.opened is not None:
+            self.view.export()
+
     def check_images(self) -> None:
         """Look for what is wrong with the images."""
         if self.opened is not None:

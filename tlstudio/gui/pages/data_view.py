@@ -272,6 +272,16 @@ class DataView(QWidget):
         self.editing.begin(curation)
         self._edited()
 
+    def export(self) -> None:
+        """Ask for a folder or a file, and write the images there."""
+        if self.opened is not None:
+            from tlstudio.gui.pages.data_export import ExportDialog
+
+            self.exporter = ExportDialog(self.opened, self)
+            self.exporter.said.connect(self._context.message)
+            self.exporter.failed.connect(self._context.problem)
+            self.exporter.open()
+
     def _chosen_rows(self) -> list[int]:
         if self.stack.currentWidget() is self.viewer:
             return [self.browser.row_at(self.viewer.position())] if self.browser.model.rowCount() else []

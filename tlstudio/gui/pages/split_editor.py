@@ -62,6 +62,9 @@ class SplitEditor(QDialog):
         self.table = QTableWidget(0, 1 + len(SPLIT_NAMES))
         self.table.setAccessibleName(self.tr("Images of each class in each split"))
         self.table.setHorizontalHeaderLabels([self.tr("Class"), self.tr("Training"), self.tr("Validation"), self.tr("Test")])
+        for column in range(1, 1 + len(SPLIT_NAMES)):
+            self.table.horizontalHeaderItem(column).setTextAlignment(Qt.AlignmentFlag.AlignRight)
+        self.table.horizontalHeaderItem(0).setTextAlignment(Qt.AlignmentFlag.AlignLeft)
         self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
         self.table.setSelectionMode(QTableWidget.SelectionMode.NoSelection)
         self.table.verticalHeader().hide()
@@ -95,10 +98,7 @@ class SplitEditor(QDialog):
     def _changed(self) -> None:
         wanted = _FOR.get(self.form.rows["split"].editor.value(), ())
         for name in SPLIT_FIELDS[1:]:
-            row = self.form.rows[name]
-            for widget in (row.label, row.editor):
-                widget.setVisible(name in wanted)
-            row.reset.setVisible(name in wanted and row.is_changed)
+            self.form.rows[name].set_shown(name in wanted)
         self.apply_button.setEnabled(False)
         self._pause.start()
 

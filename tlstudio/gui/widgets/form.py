@@ -76,6 +76,16 @@ class FieldRow:
             grid.addWidget(self.reset, row, 2)
         grid.addWidget(self.error, row + 1, 0 if wide else 1, 1, 2)
 
+    def set_shown(self, shown: bool) -> None:
+        """Show or hide all of it; hidden, it takes no room."""
+        for widget in (self.label, self.editor):
+            widget.setVisible(shown)
+        policy = self.reset.sizePolicy()
+        policy.setRetainSizeWhenHidden(shown)
+        self.reset.setSizePolicy(policy)
+        self.reset.setVisible(shown and self.is_changed and self.resettable)
+        self.error.setVisible(shown and bool(self.error.text()))
+
     def set_default(self) -> None:
         """Back to the model's default."""
         self.editor.set_value(self.default)
