@@ -203,7 +203,7 @@ def _collect(part: _Part, objects: Objects, numbers: dict[Hashable, int], folder
     bare = set(part.pictures) - missing
     for place, record in enumerate(part.annotations, 1):
         own = record.get("id")
-        where = f"{name} annotation {own if isinstance(own, int | str) else f'number {place}'}"
+        named = isinstance(own, int | str)
         picture, category, box = _id(record.get("image_id")), _id(record.get("category_id")), _box(record)
         bare.discard(picture)
         reason = None
@@ -218,10 +218,10 @@ def _collect(part: _Part, objects: Objects, numbers: dict[Hashable, int], folder
         elif box is None:
             reason = "their box is not four numbers"
         if reason is not None or box is None:
-            objects.leave_out(reason or "", where)
+            objects.leave_out(reason or "", f"{name} annotation {own if named else f'number {place}'}")
             continue
         file, size = part.pictures[picture]
-        key = f"{folder}{file}#{own}" if isinstance(own, int | str) else f"{folder}{file}#at{place}"
+        key = f"{folder}{file}#{own}" if named else f"{folder}{file}#at{place}"
         objects.add(encodable(key), folder + file, numbers[category], box, split, size)
     notes = []
     if missing:
