@@ -66,7 +66,7 @@ def test_delete_leaves_out_and_takes_back_in(qtbot, view):
     select(qtbot, view, 1)
     qtbot.keyClick(view.browser.grid, Qt.Key.Key_Delete)
     assert np.flatnonzero(view.opened.table.excluded).tolist() == [1]
-    assert "29 images" in view._facts.text()
+    assert "29 images" in view.header.facts.text()
     qtbot.keyClick(view.browser.grid, Qt.Key.Key_Delete)
     assert not view.opened.table.excluded.any()
 

@@ -24,7 +24,7 @@ def _thumbnails(page):
 
 def test_first_start_offers_a_folder_and_the_sample(window):
     page = window.data_page
-    texts = [button.text() for button in page.empty.findChildren(type(page.view._check_button))]
+    texts = [button.text() for button in page.empty.findChildren(type(page.view.header.check_button))]
     assert page.stack.currentWidget() is page.empty
     assert texts[0].startswith("Open a folder")
     assert "Try the sample" in texts
@@ -38,7 +38,7 @@ def test_opening_a_folder_shows_thumbnails_classes_and_counts(qtbot, opened):
     qtbot.waitUntil(lambda: all(_thumbnails(page)), timeout=10_000)
     assert not any(thumbnail.reason for thumbnail in _thumbnails(page))
     assert opened.windowTitle().startswith("photos")
-    assert "30 images" in page.view._facts.text()
+    assert "30 images" in page.view.header.facts.text()
     assert Memory().recent()[0].path.endswith("photos")
 
 

@@ -39,7 +39,7 @@ def test_a_share_for_testing_is_shown_applied_trained_and_there_after_reopening(
         qtbot.mouseClick(editor.apply_button, Qt.MouseButton.LeftButton)
     view = opened.data_page.view
     assert np.bincount(view.opened.splits).tolist() == [18, 6, 6]
-    assert "18 training, 6 validation, 6 test" in view._facts.text()
+    assert "18 training, 6 validation, 6 test" in view.header.facts.text()
     opened.show_page("train")
     data = opened.train_page.form.config().data
     assert (data.split, data.test_fraction) == ("stratified", 0.2)

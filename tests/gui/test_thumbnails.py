@@ -116,6 +116,15 @@ def test_they_are_made_to_fit_their_cells_so_that_painting_need_not_scale(qtbot,
     qtbot.waitUntil(lambda: store.get(1, 192).pixmap.height() == 80)
 
 
+def test_a_cell_that_changes_while_its_picture_is_decoded_gets_one_that_fits(qtbot, store, loader):
+    loader.go_on.clear()
+    store.want([1], 192, fit=(150, 50))
+    qtbot.waitUntil(lambda: loader.asked == [1])
+    store.want([1], 192, fit=(120, 120))
+    loader.go_on.set()
+    qtbot.waitUntil(lambda: store.get(1, 192) is not None and store.get(1, 192).pixmap.height() == 80)
+
+
 def test_memory_has_a_limit_and_what_was_looked_at_last_stays(qtbot, store, monkeypatch):
     monkeypatch.setattr("tlstudio.gui.widgets.thumbnails._MAX_BYTES", 10 * 96 * 64 * 4)
     for row in range(30):

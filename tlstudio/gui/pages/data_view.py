@@ -9,27 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PySide6.QtCore import QPoint, Qt, QUrl, Signal, Slot
 from PySide6.QtGui import QAction, QDesktopServices, QKeySequence
-from PySide6.QtWidgets import (
-    QHBoxLayout,
-    QLabel,
-    QMenu,
-    QProgressBar,
-    QPushButton,
-    QStackedWidget,
-    QToolButton,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QMenu, QStackedWidget, QVBoxLayout, QWidget
 
 from tlstudio.api.dataset import UNLABELLED
 from tlstudio.api.images import grey16
 from tlstudio.data.fixes import fix_for
-from tlstudio.gui import theme
 from tlstudio.gui.context import AppContext
-from tlstudio.gui.memory import Memory, title_of
+from tlstudio.gui.memory import Memory
 from tlstudio.gui.opening import Opened
 from tlstudio.gui.pages.data_browser import DataBrowser, separator
 from tlstudio.gui.pages.data_edit import Editing
+from tlstudio.gui.pages.data_header import CheckBar, DataHeader, Open
 from tlstudio.gui.pages.data_scan import Found, Scan
 from tlstudio.gui.widgets.info_bar import InfoBar
 from tlstudio.gui.widgets.viewer import Viewer
@@ -41,8 +31,6 @@ if TYPE_CHECKING:
     from tlstudio.data.curation import Curation
     from tlstudio.data.quality import Issue
 
-Open = Callable[[], object]
-
 
 class DataView(QWidget):
     """Shows the browser or one image large. The page that owns it opens other data."""
@@ -53,7 +41,13 @@ class DataView(QWidget):
     def __init__(self, context: AppContext, memory: Memory, ask_folder: Open, ask_file: Open, open_sample: Open) -> None:
         super().__init__()
         self._context = context
-        self._open_menu = (ask_folder, ask_file, open_sample)
+        self.header = DataHeader(ask_folder, ask_file, open_sample)
+        self.header.check_wanted.connect(self.check_images)
+        self.header.split_wanted.connect(self.edit_split)
+        self.header.train_wanted.connect(lambda: context.page_requested.emit("train"))
+        self.notes = InfoBar()
+        self.checking = CheckBar()
+        self.checking.cancelled.connect(self._cancel_check)
         self.opened: Opened | None = None
         self._interrupted = False
         self.scan = Scan(self)
@@ -72,7 +66,7 @@ class DataView(QWidget):
         self.editing.failed.connect(context.problem)
         self._connect_edits()
         self.stack = QStackedWidget()
-        self._browser_page = self._make_browser()
+        self._browser_page = self._make_page()
         self.stack.addWidget(self._browser_page)
         self.stack.addWidget(self.viewer)
         layout = QVBoxLayout(self)
@@ -85,26 +79,13 @@ class DataView(QWidget):
         self.opened = opened
         self._end_check()
         self.editing.begin(opened.curation)
-        self._title.setText(title_of(opened.config))
-        self._title.setToolTip(opened.config.path or "")
-        self._facts.setText(self._summary(opened))
+        self.header.show_data(opened)
         self.notes.show_lines(opened.images.notes)
         self.stack.setCurrentWidget(self._browser_page)
         self.browser.show_data(opened)
         self.scan.begin(opened)
         if self._context.run_active:
             self.scan.cancel()
-
-    def _summary(self, opened: Opened) -> str:
-        n, classes = int((~opened.table.excluded).sum()), len(opened.images.classes)
-        names = (self.tr("training"), self.tr("validation"), self.tr("test"))
-        counts = [(name, int(np.count_nonzero((opened.splits == i) & ~opened.table.excluded))) for i, name in enumerate(names)]
-        parts = [
-            self.tr("1 image") if n == 1 else self.tr("{n} images").format(n=f"{n:,}"),
-            self.tr("1 class") if classes == 1 else self.tr("{n} classes").format(n=f"{classes:,}"),
-            ", ".join(f"{count:,} {name}" for name, count in counts if count),
-        ]
-        return "  ·  ".join(part for part in parts if part)
 
     # Looking
 
@@ -149,12 +130,8 @@ class DataView(QWidget):
             self.scan.go_on()
 
     def _show_progress(self, at: tuple[int, int]) -> None:
-        done, total = at
-        self._progress.setRange(0, total)
-        self._progress.setValue(done)
-        self._check_text.setText(self.tr("Checking images: {done} of {all}").format(done=f"{done:,}", all=f"{total:,}"))
-        self._check_bar.show()
-        self._check_button.setEnabled(False)
+        self.checking.show_progress(*at)
+        self.header.check_button.setEnabled(False)
 
     def _show_found(self, found: Found) -> None:
         was_asked = bool(self.browser.issue)
@@ -179,7 +156,7 @@ class DataView(QWidget):
             self._context.problem.emit(error)
 
     def _scan_ended(self, _complete: object) -> None:
-        was_asked = self._check_bar.isVisibleTo(self)
+        was_asked = self.checking.isVisibleTo(self)
         self._end_check()
         if was_asked or (self.scan.issues is not None and any(issue.severity == "error" for issue in self.scan.issues)):
             self._tell_issues()
@@ -218,8 +195,8 @@ class DataView(QWidget):
         self._end_check()
 
     def _end_check(self) -> None:
-        self._check_bar.hide()
-        self._check_button.setEnabled(True)
+        self.checking.hide()
+        self.header.check_button.setEnabled(True)
 
     @Slot(object)
     def _run_changed(self, active: object) -> None:
@@ -244,7 +221,7 @@ class DataView(QWidget):
     def _edited(self) -> None:
         assert self.opened is not None
         self.opened = self.opened.renewed()
-        self._facts.setText(self._summary(self.opened))
+        self.header.show_data(self.opened)
         self.browser.show_edited(self.opened)
         self.scan.edited(self.opened)
         if self.stack.currentWidget() is self.viewer and self.browser.model.rowCount():
@@ -333,70 +310,12 @@ class DataView(QWidget):
         assert isinstance(label, int)
         self.editing.relabel(None if label == UNLABELLED else self.editing.classes[label])
 
-    # Parts
-
-    def _make_browser(self) -> QWidget:
+    def _make_page(self) -> QWidget:
         page = QWidget()
-        self._title = QLabel(textFormat=Qt.TextFormat.PlainText)
-        self._title.setProperty("role", "title")
-        self._facts = QLabel()
-        self._facts.setProperty("role", "muted")
-        self.notes = InfoBar()
-        header = QHBoxLayout()
-        header.setContentsMargins(16, 10, 16, 10)
-        header.setSpacing(theme.GRID)
-        header.addWidget(self._title)
-        header.addSpacing(8)
-        header.addWidget(self._facts, 1, Qt.AlignmentFlag.AlignBottom)
-        for button in self._make_buttons():
-            header.addWidget(button)
         layout = QVBoxLayout(page)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
-        layout.addLayout(header)
-        layout.addWidget(separator())
-        layout.addWidget(self.notes)
-        layout.addWidget(self._make_check_bar())
+        for widget in (self.header, separator(), self.notes, self.checking):
+            layout.addWidget(widget)
         layout.addWidget(self.browser, 1)
         return page
-
-    def _make_buttons(self) -> tuple[QPushButton, ...]:
-        ask_folder, ask_file, open_sample = self._open_menu
-        opening = QPushButton(self.tr("Open"))
-        theme.set_icon(opening, "folder-open")
-        menu = QMenu(opening)
-        menu.addAction(self.tr("Folder of images…"), ask_folder)
-        menu.addAction(self.tr("CSV file or archive…"), ask_file)
-        menu.addAction(self.tr("Sample"), open_sample)
-        opening.setMenu(menu)
-        self._check_button = QPushButton(self.tr("Check images"))
-        self._check_button.setToolTip(self.tr("Look for unreadable images, duplicates, leaks between splits and odd pictures"))
-        theme.set_icon(self._check_button, "check-circle")
-        self._check_button.clicked.connect(self.check_images)
-        train = QPushButton(self.tr("Train"))
-        train.setProperty("role", "primary")
-        train.setToolTip(self.tr("Go on to the training page (Ctrl+2)"))
-        theme.set_icon(train, "arrow-right", "on_accent")
-        train.clicked.connect(lambda: self._context.page_requested.emit("train"))
-        split = QPushButton(self.tr("Split…"))
-        split.setToolTip(self.tr("Who trains and who measures: shares, groups, folds"))
-        theme.set_icon(split, "chart-pie-slice")
-        split.clicked.connect(self.edit_split)
-        return opening, self._check_button, split, train
-
-    def _make_check_bar(self) -> QWidget:
-        self._check_bar = bar = QWidget()
-        self._progress = QProgressBar(textVisible=False)
-        self._progress.setAccessibleName(self.tr("Progress of the check"))
-        cancel = QToolButton(toolTip=self.tr("Cancel the check"))
-        cancel.setAccessibleName(self.tr("Cancel the check"))
-        theme.set_icon(cancel, "x", "muted")
-        cancel.clicked.connect(self._cancel_check)
-        layout = QHBoxLayout(bar)
-        layout.setContentsMargins(16, 4, 8, 4)
-        self._check_text = QLabel()
-        layout.addWidget(self._check_text)
-        layout.addWidget(self._progress, 1)
-        layout.addWidget(cancel)
-        bar.hide()
-        return bar

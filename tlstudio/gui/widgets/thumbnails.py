@@ -135,7 +135,7 @@ class ThumbnailStore(QObject):
         self._lock = threading.Lock()
         self._queue: list[tuple[int, int]] = []
         self._fit: Fit | None = None
-        self._pending: set[tuple[int, int]] = set()
+        self._pending: set[tuple[int, int, Fit | None]] = set()
         self._arrived: deque[_Decoded] = deque()
         self._workers = 0
         self._tasks: set[Task] = set()
@@ -170,7 +170,7 @@ class ThumbnailStore(QObject):
         missing = [key for row in rows if (found := kept.get(key := (row, side))) is None or found.fit != fit]
         with self._lock:
             self._fit = fit
-            self._queue = [key for key in reversed(missing) if key not in self._pending]
+            self._queue = [key for key in reversed(missing) if (*key, fit) not in self._pending]
             start = max(0, min(len(self._queue), _workers() - self._workers))
             self._workers += start
         if start and sys.getswitchinterval() > _SWITCH_SECONDS:
@@ -195,9 +195,8 @@ class ThumbnailStore(QObject):
                 if not self._queue or task.cancelled:
                     self._workers -= 1
                     return
-                key = self._queue.pop()
-                self._pending.add(key)
-                fit = self._fit
+                key, fit = self._queue.pop(), self._fit
+                self._pending.add((*key, fit))
             self._arrived.append(_Decoded(*key, fit, *self._decoded(*key, fit)))
 
     def _decoded(self, row: int, side: int, fit: Fit | None) -> tuple[QImage | None, bool, str]:
@@ -219,7 +218,7 @@ class ThumbnailStore(QObject):
             new = self._arrived.popleft()
             pixmap = QPixmap() if new.image is None else QPixmap.fromImage(new.image)
             self._keep((new.row, new.side), Thumbnail(pixmap, new.side, new.whole, new.fit, new.reason))
-            came.add((new.row, new.side))
+            came.add((new.row, new.side, new.fit))
         with self._lock:
             self._pending -= came
             idle = not self._workers and not self._arrived
@@ -227,7 +226,7 @@ class ThumbnailStore(QObject):
             self._timer.stop()
             self._tasks.clear()
         if came:
-            self.arrived.emit(frozenset(row for row, _ in came))
+            self.arrived.emit(frozenset(row for row, *_ in came))
             self.ready.emit()
 
     def _keep(self, key: tuple[int, int], thumbnail: Thumbnail) -> None:
