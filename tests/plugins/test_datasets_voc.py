@@ -131,7 +131,7 @@ class TestFiles:
     def test_files_that_cannot_be_used_are_listed_and_left_out(self, devkit, text, words):
         images = opened(devkit({"a": xml(thing(), thing("dog", (1, 1, 9, 9))), "b": text}))
         assert set(images.files) == {"JPEGImages/a.jpg"}
-        assert said(images, "1 annotation file left out", "b.xml: it", words)
+        assert said(images, "1 annotation file left out", "b.xml (it", words)
         assert "root:" not in "".join(images.notes)
 
     def test_missing_pictures_are_counted(self, devkit):

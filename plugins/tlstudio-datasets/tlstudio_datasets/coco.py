@@ -146,7 +146,7 @@ def _read(file: Path) -> _Part:
             "Nothing was read. The field file_name must be a path below the image folder.",
         )
     names = {
-        _id(record.get("id")): encodable(str(record.get("name") or f"category {record.get('id')}")[:500])
+        _id(record.get("id")): encodable(str(record.get("name") or "").strip()[:500] or f"category {record.get('id')}")
         for record in _records(document, "categories", name)
     }
     return _Part(file, pictures, names, list(_records(document, "annotations", name)))

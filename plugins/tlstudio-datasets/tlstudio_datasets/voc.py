@@ -14,7 +14,7 @@ from tlstudio_datasets.inside import Files, glance, key_below, layers
 from tlstudio_datasets.objects import Objects
 from tlstudio_datasets.options import VocOptions
 from tlstudio_datasets.voc_xml import Annotation, AnnotationError, read_annotation
-from tlstudio_datasets.words import counted, listed, natural_key, printable, several, split_of
+from tlstudio_datasets.words import counted, listed, natural_key, printable, split_of
 
 _PICTURES = ("JPEGImages", "images", "Images", "imgs", "")
 _HINT = "Choose the folder that holds the folders Annotations and JPEGImages, such as VOCdevkit/VOC2012."
@@ -125,7 +125,7 @@ class _Reader:
             try:
                 annotation = read_annotation(file)
             except AnnotationError as error:
-                self._broken.append(f"{printable(name)}: {error}")
+                self._broken.append(f"{printable(name)} ({error})")
                 continue
             picture = self._picture(annotation, part, pictures.get(stem))
             if picture is None:
@@ -142,8 +142,8 @@ class _Reader:
         """All that was read."""
         notes = [*self._notes]
         if self._broken:
-            said = several(self._broken)
-            notes.append(f"{counted(len(self._broken), 'annotation file', 'annotation files')} left out. {said}.")
+            files = counted(len(self._broken), "annotation file", "annotation files")
+            notes.append(f"{files} left out: {listed(self._broken)}.")
         if self._missing:
             gone = f"{counted(len(self._missing), 'picture is', 'pictures are')} not there, left out"
             notes.append(f"{gone}: {listed(self._missing)}.")

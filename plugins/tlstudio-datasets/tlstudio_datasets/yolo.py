@@ -96,14 +96,14 @@ class _Reader:
                 for key in keys:
                     self._picture(key, split)
             self._notes += [f"{printable(place) or 'The folder'}: {note}" for note in scan.notes()] if place else []
-        else:
+        elif os.path.isfile(real):
             self._list(place, split)
 
     def image_set(self, smallest: int) -> ImageSet:
         """All that was read."""
         if self._broken:
             files = counted(len(self._broken), "label file has a row", "label files have rows")
-            self._notes.append(f"{files} that cannot be used, left out whole. {several(self._broken)}.")
+            self._notes.append(f"{files} that cannot be used, left out whole: {listed(self._broken)}.")
         if self._unreadable:
             pictures = counted(len(self._unreadable), "picture", "pictures")
             self._notes.append(f"{pictures} that cannot be read, left out: {listed(self._unreadable)}.")

@@ -13,7 +13,7 @@ from tlstudio.api import TEST, TRAIN, VAL, DataError
 from tlstudio_datasets.inside import glance, key_below
 from tlstudio_datasets.words import encodable, printable
 
-_MAX_BYTES = 512 * 2**10
+_MAX_BYTES = 256 * 2**10
 _SPLITS = {"train": TRAIN, "val": VAL, "valid": VAL, "test": TEST}
 _NAME_FILES = ("classes.txt", "labels/classes.txt", "obj.names", "classes.names", "predefined_classes.txt")
 _POINTS = 2
