@@ -124,8 +124,9 @@ class ThumbnailCache:
         with self._state:
             self._hurry = True
             self._state.notify_all()
-        with self._reading:
+        if self._reading.acquire(blocking=False):  # else a thread reads just now: it will be closed with this object
             self._close_reader()
+            self._reading.release()
 
     # Writing
 

@@ -216,8 +216,9 @@ class ThumbnailStore(QObject):
         end, came = time.perf_counter() + _DRAIN_SECONDS, set()
         while self._arrived and time.perf_counter() < end:
             new = self._arrived.popleft()
-            pixmap = QPixmap() if new.image is None else QPixmap.fromImage(new.image)
-            self._keep((new.row, new.side), Thumbnail(pixmap, new.side, new.whole, new.fit, new.reason))
+            if new.fit == self._fit or (new.row, new.side) not in self._kept:  # not one for cells as they were before
+                pixmap = QPixmap() if new.image is None else QPixmap.fromImage(new.image)
+                self._keep((new.row, new.side), Thumbnail(pixmap, new.side, new.whole, new.fit, new.reason))
             came.add((new.row, new.side, new.fit))
         with self._lock:
             self._pending -= came
