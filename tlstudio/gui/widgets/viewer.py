@@ -262,7 +262,7 @@ class Viewer(QWidget):
     # Keys
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Arrows, Home, End; plus, minus, 0 and 1 zoom; Shift and arrows move the picture; Esc, Space and Enter go back."""
+        """Arrows, Home and End go on; + - F Z zoom (digits label); Shift and arrows pan; Esc, Space and Enter go back."""
         keys, key = Qt.Key, Qt.Key(event.key())
         ways = {keys.Key_Left: (-1, 0), keys.Key_Up: (0, -1), keys.Key_Right: (1, 0), keys.Key_Down: (0, 1)}
         if key in ways:
@@ -284,7 +284,7 @@ class Viewer(QWidget):
         picture, keys = self.picture, Qt.Key
         act = {
             keys.Key_Plus: lambda: picture.zoom_by(1), keys.Key_Equal: lambda: picture.zoom_by(1),
-            keys.Key_Minus: lambda: picture.zoom_by(-1), keys.Key_0: picture.fit, keys.Key_1: lambda: picture.set_zoom(1.0),
+            keys.Key_Minus: lambda: picture.zoom_by(-1), keys.Key_F: picture.fit, keys.Key_Z: lambda: picture.set_zoom(1.0),
         }.get(key)  # fmt: skip
         if act is not None:
             act()
@@ -327,8 +327,8 @@ class Viewer(QWidget):
         status.addWidget(_button("magnifying-glass-minus", self.tr("Smaller (−, or the wheel)"), lambda: picture.zoom_by(-1)))
         status.addWidget(self._zoom)
         status.addWidget(_button("magnifying-glass-plus", self.tr("Larger (+, or the wheel)"), lambda: picture.zoom_by(1)))
-        status.addWidget(_button("corners-out", self.tr("The whole image (0)"), picture.fit))
-        actual = _button("", self.tr("One pixel of the image on one of the screen (1)"), lambda: picture.set_zoom(1.0))
+        status.addWidget(_button("corners-out", self.tr("The whole image (F)"), picture.fit))
+        actual = _button("", self.tr("One pixel of the image on one of the screen (Z)"), lambda: picture.set_zoom(1.0))
         actual.setText(self.tr("1:1"))
         status.addWidget(actual)
         return status
