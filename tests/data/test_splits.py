@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tlstudio.api import TRAIN, VAL, ImageSet
 from tlstudio.api.config import DataConfig
-from tlstudio.data.splits import SplitPlan, assign_parts, known_parts, splits_of
+from tlstudio.data.splits import SplitPlan, assign_parts, draws, known_parts, splits_of
 
 
 def table(labels, *, groups=None, splits=None, keys=None):
@@ -140,3 +141,15 @@ def test_a_stratified_split_draws_anew_over_what_the_data_say():
 def test_all_folds_share_a_name_and_other_seeds_do_not():
     assert plan(split="kfold", fold=1).name == plan(split="kfold", fold=3).name
     assert plan(split_seed=1).name != plan(split_seed=2).name
+
+
+def test_what_is_drawn_for_a_name_is_even_and_never_changes():
+    names = [f"class/image_{i:05}.jpg" for i in range(20_000)]
+    numbers = draws(0, names)
+    assert ((numbers >= 0) & (numbers < 1)).all()
+    assert np.histogram(numbers, bins=20, range=(0, 1))[0].std() < 40
+    assert len(np.unique(numbers)) == len(names)
+    assert abs(np.corrcoef(numbers[:-1], numbers[1:])[0, 1]) < 0.02
+    assert abs(np.corrcoef(numbers, draws(1, names))[0, 1]) < 0.02
+    assert draws(3, ["ant/1.jpg", "", "é\udce9"]).tolist() == [draws(3, [name])[0] for name in ("ant/1.jpg", "", "é\udce9")]
+    assert draws(0, ["ant/1.jpg"])[0] == pytest.approx(0.010197312625691901, abs=1e-12)

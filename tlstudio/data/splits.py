@@ -20,6 +20,7 @@ from tlstudio.api.dataset import NO_SPLIT, TEST, TRAIN, VAL, ImageSet
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_NAMES_AT_ONCE = 65_536
 FOLD_0 = 10
 """A part of a k-fold plan is stored as this number plus the number of the fold."""
 
@@ -192,7 +193,7 @@ class _Drawing:
         self.placed = np.zeros_like(self.wanted)
         fixed = np.flatnonzero(self.chosen[units] >= 0)
         np.add.at(self.placed, (self.chosen[units[fixed]], labels[fixed]), 1.0)
-        self.order = np.array([draw(plan.seed, name) for name in names])
+        self.order = draws(plan.seed, names)
         self.sizes = np.bincount(units, minlength=len(names))
 
     def parts(self) -> NDArray[np.int8]:
@@ -254,16 +255,41 @@ class _Drawing:
         train = int(np.flatnonzero(self.targets == TRAIN)[0])
         trains = np.where(self.before >= 0, self.before, self.chosen[self.units]) == train
         trained = np.bincount(self.labels[trains], minlength=self.wanted.shape[1])
-        for label in np.unique(self.labels[drawn[self.units]]):
+        movable = np.bincount(self.labels[drawn[self.units]], minlength=self.wanted.shape[1])
+        for label in np.flatnonzero((movable > 0) & (trained == 0)):
             mine = np.unique(self.units[(self.labels == label) & drawn[self.units]])
-            if not trained[label]:
-                self.chosen[mine[self.sizes[mine].argmin()]] = train
+            self.chosen[mine[self.sizes[mine].argmin()]] = train
 
 
-def draw(seed: int, text: str) -> float:
-    """A number in 0..1 from a seed and a text, the same on every machine."""
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8, key=seed.to_bytes(8, "little")).digest()
-    return int.from_bytes(digest, "little") / 2**64
+def draws(seed: int, names: Sequence[str]) -> NDArray[np.float64]:
+    """A number in 0..1 for each name ``(N,)``, from it and the seed alone, the same on every machine.
+
+    A multilinear hash of the name's bytes (Carter and Wegman 1979) with weights from the seed, mixed by splitmix64 (Steele, Lea
+    and Flood 2014); for many names at once, since a million calls of a hash function would be felt.
+    """
+    parts = [_draws(seed, names[start : start + _NAMES_AT_ONCE]) for start in range(0, len(names), _NAMES_AT_ONCE)]
+    return np.concatenate(parts) if parts else np.empty(0)
+
+
+def _draws(seed: int, names: Sequence[str]) -> NDArray[np.float64]:
+    text = "".join([f"{name}\0" for name in names])
+    if text.count("\0") != len(names):  # a name that holds a zero character itself
+        text = "".join([name.replace("\0", "\1") + "\0" for name in names])
+    data = np.frombuffer(text.encode("utf-8", "surrogateescape"), np.uint8).astype(np.uint64)
+    ends = np.flatnonzero(data == 0) + 1
+    lengths = np.diff(ends, prepend=0)
+    place = np.arange(len(data)) - np.repeat(ends - lengths, lengths)
+    weights = _mixed(np.arange(int(lengths.max()), dtype=np.uint64) + (np.uint64(seed) << np.uint64(32)))
+    sums = np.add.reduceat((data + np.uint64(1)) * weights[place], ends - lengths)
+    result: NDArray[np.float64] = (_mixed(sums) >> np.uint64(11)).astype(np.float64) / 2**53
+    return result
+
+
+def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    values = values + np.uint64(0x9E3779B97F4A7C15)
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
 
 
 def known_parts(images: ImageSet, stored: Mapping[str, int]) -> NDArray[np.int8]:
