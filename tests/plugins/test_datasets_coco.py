@@ -170,6 +170,8 @@ class TestFiles:
         assert "no labelled objects" in refused(file).title
         make_files("a.jpg", "b.jpg", root=tmp_path / "elsewhere")
         assert opened(file, images=tmp_path / "elsewhere").load(0).size == (10, 5)
+        assert opened(file.parent, images="../elsewhere").load(0).size == (10, 5)
+        assert "does not exist" in refused(file, images="nowhere").title
 
     @pytest.mark.parametrize(
         "path", ["../../a.jpg", "/etc/passwd", "\\\\server\\a.jpg", "C:\\a.jpg", "x\\..\\..\\a.jpg", "", 7]
@@ -229,7 +231,7 @@ documents = st.fixed_dictionaries(
 ).map(lambda document: json.dumps(document).encode())
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=2000, max_examples=200)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=5000, max_examples=200)
 @given(content=st.binary(max_size=200) | documents | documents.map(lambda data: data[: len(data) // 2]))
 def test_any_content_gives_a_data_set_or_a_data_error(tmp_path, photo, content):
     for name in ("a.jpg", "b.jpg"):

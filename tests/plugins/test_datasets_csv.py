@@ -324,7 +324,7 @@ tables = st.builds(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=2000)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=5000)
 @given(content=st.binary(max_size=200) | tables, encoding=st.sampled_from(["utf-8", "latin-1", "utf-16", "cp1252"]))
 def test_any_content_gives_a_data_set_or_a_data_error(tmp_path, photo, content, encoding):
     for name in ("a.jpg", "b.jpg"):

@@ -84,6 +84,12 @@ class TestLayouts:
         (root / "metadata.jsonl").write_bytes(lines([("train/1.jpg", "a"), ("test/1.jpg", "b"), ("1.jpg", "b")]))
         assert opened(root).splits.tolist() == [TRAIN, TEST, NO_SPLIT]
 
+    def test_files_in_the_splits_beside_one_for_all_are_named(self, folder):
+        root = folder()
+        (root / "train").mkdir()
+        (root / "train/metadata.jsonl").write_bytes(lines(PLAIN))
+        assert said(opened(root), "Not read", "train/metadata.jsonl")
+
     def test_a_file_of_json_lines(self, make_files):
         root = make_files("a.jpg", "b.jpg")
         file = root / "list.jsonl"
@@ -202,7 +208,7 @@ near_lines = st.lists(
 ).map(lambda records: "\n".join(json.dumps(record) for record in records).encode())
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=2000)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=5000)
 @given(content=st.binary(max_size=200) | near_lines | near_lines.map(lambda data: data[: len(data) // 2]))
 def test_any_content_gives_a_data_set_or_a_data_error(tmp_path, photo, content):
     for name in ("a.jpg", "b.jpg"):

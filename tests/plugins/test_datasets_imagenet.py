@@ -164,7 +164,7 @@ lines = st.builds(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=2000)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=5000)
 @given(
     content=st.binary(max_size=200) | st.lists(lines).map("\n".join).map(str.encode),
     name=st.sampled_from(["LOC_val_solution.csv", "val_annotations.txt", "val.txt", "words.txt", "imagenet_class_index.json"]),

@@ -151,7 +151,7 @@ def test_the_official_files_of_fashion_mnist():
     check_dataset(SPEC, {"path": FASHION})
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=2000)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=5000)
 @given(images=st.binary(max_size=60), labels=st.binary(max_size=20), proper=st.booleans())
 def test_any_content_gives_a_data_set_or_a_data_error(tmp_path, images, labels, proper):
     sizes = b"".join(size.to_bytes(4, "big") for size in (len(labels), 2, 2))

@@ -291,6 +291,7 @@ def test_a_missing_package_is_named(small, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "h5py", None)
     root = Path(small("EuroSAT"))
     (root / "pcam").mkdir()
+    (root / "pcam/camelyonpatch_level_2_split_train_x.h5").touch()
     assert "h5py is missing (pip install h5py)" in refused(root, dataset="PCAM").detail
 
 

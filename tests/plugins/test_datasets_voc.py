@@ -215,7 +215,7 @@ texts = st.builds(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=2000)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=5000)
 @given(content=st.binary(max_size=200) | texts.map(lambda text: text.encode("utf-8", "replace")), keep=st.floats(0.5, 1.5))
 def test_any_content_gives_a_data_set_or_a_data_error(tmp_path, photo, content, keep):
     for name in ("Annotations", "JPEGImages"):

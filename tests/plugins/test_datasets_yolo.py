@@ -123,6 +123,11 @@ class TestRows:
         assert said(images, "2 pictures have no object")
         assert said(images, "1 picture is not there", "labels/train/gone.txt")
 
+    def test_a_picture_in_two_splits_counts_once(self, plain):
+        images = opened(plain(yaml=YAML.replace("images/val", "[images/val, images/train]")))
+        assert images.splits.tolist() == [TRAIN, VAL]
+        assert said(images, "1 picture is in two splits", "images/train/a.jpg")
+
     def test_a_picture_that_is_none(self, plain):
         root = plain()
         (root / "images/train/c.jpg").write_bytes(b"text")
@@ -232,7 +237,7 @@ yamls = st.sampled_from(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=2000)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=5000)
 @given(
     rows=st.binary(max_size=100) | label_files, yaml=yamls.map(str.encode) | st.binary(max_size=100) | st.text().map(str.encode)
 )

@@ -47,7 +47,9 @@ def open_coco(options: Options) -> ImageSet:
     if not files:
         raise DataError(f"There is no file of COCO annotations in {printable(str(path))}.", hint=_HINT)
     if options.images is not None:
-        root = Path(os.path.abspath(path.parent / options.images))
+        root = Path(os.path.abspath((path if path.is_dir() else path.parent) / options.images))
+        if not root.is_dir():
+            raise DataError(f"The image folder {printable(str(root))} does not exist.", hint="Correct the option images.")
     there = Files(root)
     objects, classes, notes = Objects(), dict[str, int](), list[str]()
     for file in files:

@@ -45,11 +45,16 @@ def open_imagefolder(options: Options) -> ImageSet:
     if not files:
         raise DataError(f"There is no metadata.jsonl in {printable(str(path))}.", hint=_HINT.format(root="the folder"))
     tables = [_table(file, folder, options.label) for folder, file in files]
+    notes = [note for table in tables for note in table.notes]
+    others = [] if path.is_file() or files[0][0] else _in_splits(root)
+    if others:
+        where = listed(f"{folder}/{file.name}" for folder, file in others)
+        notes.append(f"Not read, because the folder around has such a file too: {where}.")
     whole = Table(
         rows=[row for table in tables for row in table.rows],
         keys=[key for table in tables for key in table.keys],
         splits=[split for table in tables for split in table.splits],
-        notes=[note for table in tables for note in table.notes],
+        notes=notes,
     )
     return image_set(whole, root=root, name=files[0][1].name, sources=[file for _, file in files])
 
@@ -84,8 +89,10 @@ def _find(path: Path) -> tuple[Path, list[tuple[str, Path]]]:
 def _metadata(root: Path) -> list[tuple[str, Path]]:
     """The metadata file of the folder itself, else those of its split folders, each with the folder's name."""
     own = _in(root)
-    if own is not None:
-        return [("", own)]
+    return _in_splits(root) if own is None else [("", own)]
+
+
+def _in_splits(root: Path) -> list[tuple[str, Path]]:
     names = [entry.name for entry in glance(root) if split_of(entry.name) is not None and entry.is_dir()]
     found = ((name, _in(root / name)) for name in sorted(names, key=natural_key))
     return [(name, file) for name, file in found if file is not None]

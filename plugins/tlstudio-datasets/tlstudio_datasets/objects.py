@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tlstudio.api import NO_SPLIT, DataError, ImageError, ImageSet
 from tlstudio_datasets.words import check_classes, class_notes, counted, listed, natural_key, printable
 
+_HINT = "Check that the pictures are where the label files say, and that each object has a class and a box."
 _UNKNOWN = (np.nan, np.nan)
 _FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")  # those that tlstudio decodes
 _TURNED = {5, 6, 7, 8}  # EXIF orientations that swap width and height
@@ -72,7 +73,7 @@ class Objects:
             used.sort(key=lambda number: natural_key(classes[number]))
         said = [*notes, *self._sentences()]
         if not len(kept):
-            raise DataError(f"There are no labelled objects in {printable(name)} that can be used.", "\n".join(said))
+            raise DataError(f"There are no labelled objects in {printable(name)} that can be used.", "\n".join(said), _HINT)
         if unused:
             said.append(f"Classes without an object, left out as classes: {listed(classes[number] for number in unused)}.")
         names = tuple(classes[number] for number in used)

@@ -74,6 +74,7 @@ class _Reader:
         self._broken: list[str] = []
         self._unreadable: list[str] = []
         self._labels: set[str] = set()
+        self._twice: list[str] = []
         self._bare = 0
 
     def places(self) -> Iterator[tuple[int, str]]:
@@ -111,6 +112,9 @@ class _Reader:
         if orphans:
             pictures = counted(len(orphans), "picture is", "pictures are")
             self._notes.append(f"{pictures} not there, left out. Their label files: {listed(orphans)}.")
+        if self._twice:
+            pictures = counted(len(self._twice), "picture is", "pictures are")
+            self._notes.append(f"{pictures} in two splits, or share a label file; the first counts: {listed(self._twice)}.")
         if self._bare:
             self._notes.append(f"{counted(self._bare, 'picture has', 'pictures have')} no object and gives no image.")
         if not self._described.names:
@@ -168,6 +172,7 @@ class _Reader:
             self._bare += 1
             return
         if label in self._labels:
+            self._twice.append(key)
             return
         self._labels.add(label)
         file = self._root / label
