@@ -1,8 +1,8 @@
 """How many near duplicates are found, how many pairs are false: `python tests/benchmarks/duplicates.py [imagehash's folder]`.
 
 Changed copies of images are put beside the ants and bees and beside CIFAR-10's test set, one change an image. Recall is the
-share of copies that are paired with their original; false is the share of all pairs that are neither a copy and its original nor two
-originals that show one picture. Such originals were looked for by eye among all pairs of similarity 0.8 or more: `ONE_PICTURE`.
+share of copies that are paired with their original; false is the share of all pairs that are neither a copy and its
+original nor two originals that show one picture, as judged by eye for all pairs of similarity 0.9 or more: `ONE_PICTURE`.
 The hashes of `imagehash` get the same images (where that package is found) and, unlike ours, the distance that suits each set
 best: the largest with at most 1 % false pairs. Then the time of the search alone for 60,000 and more made-up pictures.
 """

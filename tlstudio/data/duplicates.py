@@ -41,7 +41,7 @@ _FLAT = 2.0  # standard deviation of a look's luminance, of 255, below which it 
 _TINT = 24.0  # mean difference of tints, of 255, from which the same shape is another thing in another colour
 _BUCKET = 400
 _PROBES = 3
-_BLOCK = 16_384
+_BLOCK = 8192
 _SMALL_BLOCK = 2048
 _PARTNERS = 16
 
@@ -92,9 +92,10 @@ def near_pairs(measures: Measures, *, flips: bool = False, progress: Progress | 
 
 
 def star_groups(pairs: Pairs, rows: int) -> NDArray[np.int64]:
-    """``(N,)`` int64: the leader of each row's group, -1 for rows without one. Every member is similar to its leader itself.
+    """``(N,)`` int64: the leader of each row's group, -1 for rows without one. A member is similar to its leader itself.
 
     So a chain of pictures that change little by little does not become one group, as it would with connected components.
+    Only a row whose partners have all gone to other leaders follows one of these partners.
     The row with the most partners leads first; of equals, the lowest.
     """
     ends = np.concatenate([pairs.first, pairs.second])
@@ -108,8 +109,8 @@ def star_groups(pairs: Pairs, rows: int) -> NDArray[np.int64]:
         if groups[row] < 0:
             near = partners[starts[row] : starts[row + 1]]
             free = near[groups[near] < 0]
-            if len(free):
-                groups[free] = groups[row] = row
+            groups[free] = row
+            groups[row] = row if len(free) else groups[near[0]]
     return groups
 
 
@@ -143,7 +144,10 @@ def _search(looks: NDArray[np.uint8], flips: bool, progress: Progress | None) ->
     views = [(crop, flip) for flip in ((False, True) if flips else (False,)) for crop in (_WHOLE, *_CROPS)]
     tick = Ticker(progress, len(looks) * (len(views) + 1))
     whiten = _whitening(looks, tick)
-    whole = np.concatenate([whiten(block) for block in _raw_blocks(looks, _WHOLE, False)])
+    whole = np.empty((len(looks), _FREQUENCIES**2 - 1), np.float32)
+    for i, block in enumerate(_raw_blocks(looks, _WHOLE, False)):
+        tick.at(0)
+        whole[i * _BLOCK : (i + 1) * _BLOCK] = whiten(block)
     least = _least_similarity(whole)
     index = _Buckets(whole, tick)
     for number, (crop, flip) in enumerate(views, 1):
@@ -197,7 +201,7 @@ def _resampling(start: float, end: float) -> NDArray[np.float64]:
 
 def _whitening(looks: NDArray[np.uint8], tick: Ticker) -> Callable[[Floats], Floats]:
     """Removes what the pictures of this set have in common and weighs every direction by how little they vary along it."""
-    sample = looks[:: -(-len(looks) // 50_000)]
+    sample = looks[:: -(-len(looks) // 20_000)]
     vectors = np.concatenate(list(_raw_blocks(sample, _WHOLE, False))).astype(np.float64)
     tick.at(0)
     count, size = vectors.shape

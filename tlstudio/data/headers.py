@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tlstudio.api.dataset import ImageSet
-from tlstudio.api.errors import ImageError
 from tlstudio.api.images import image_size
 from tlstudio.data.threads import Progress, in_threads
 
@@ -205,15 +204,22 @@ def _read_header(path: str) -> tuple[int, int, int, int]:
         return -1, -1, 0, 0
     width, height = size_of(head)
     if not width and format_of(head):
-        width, height = _by_pillow(path)
+        width, height = _by_pillow(path, head)
     return about.st_size, about.st_mtime_ns, width, height
 
 
-def _by_pillow(path: str) -> tuple[int, int]:
+def _by_pillow(path: str, head: bytes) -> tuple[int, int]:
+    from PIL import Image
+
     try:
-        return image_size(path)
-    except ImageError:
+        width, height = image_size(path)
+        if format_of(head) == "TIFF":  # turned by Pillow as it opens
+            return width, height
+        with Image.open(path) as image:
+            turned = image.getexif().get(_ORIENTATION) in _TURNED
+    except Exception:  # noqa: BLE001 - damaged in any way: nothing is known, and decoding says why
         return UNKNOWN
+    return (height, width) if turned else (width, height)
 
 
 def _part(box: NDArray[np.float32], width: int, height: int) -> tuple[int, int]:

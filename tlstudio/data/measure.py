@@ -7,8 +7,10 @@ and what the index keeps. This module judges nothing.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -51,6 +53,8 @@ COLUMNS: Mapping[str, tuple[str, tuple[int, ...]]] = {
 _UNSET = {"file_size": -1, "modified": -1}
 _FILES_A_JOB = 16
 _DRAFT = 256
+_TRIED = 16
+_SMALL = 16_384  # bytes of a file, or pixels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,11 +155,12 @@ def measure(
         known: what is known already; it is not changed.
         rows: which rows to measure; by default those of ``known`` that are not measured.
         progress: see `Progress`; rows that were not reached when it ends the work stay `NOT_MEASURED`.
-        threads: by default one a core.
+        threads: by default one a core, or a single one for pictures so small that threads would wait for each other's Python.
     """
     result = Measures.empty(len(images)) if known is None else known.copy()
     wanted = np.flatnonzero(result.state == NOT_MEASURED) if rows is None else np.asarray(rows, np.int64)
     done = 0
+    threads = threads or _threads_for(images, wanted)
     results = in_threads(lambda rows: _measure_rows(images, rows), batches(images, wanted, _FILES_A_JOB), threads)
     for found in results:
         done += len(found)
@@ -164,6 +169,17 @@ def measure(
             break
     results.close()
     return result
+
+
+def _threads_for(images: ImageSet, rows: NDArray[np.int64]) -> int:
+    """One for small pictures, judged by a few: most of their time is Python, for which threads would only wait in turn."""
+    tried = rows[:: max(1, len(rows) // _TRIED)][:_TRIED].tolist()
+    sizes = []
+    for row in tried if images.read is None else tried[:1]:
+        with suppress(OSError, ImageError):
+            path = images.path(row)
+            sizes.append(os.stat(path).st_size if path is not None else math.prod(images.load(row).size))
+    return 1 if sizes and sum(sizes) < _SMALL * len(sizes) else os.cpu_count() or 1
 
 
 class _Row(NamedTuple):

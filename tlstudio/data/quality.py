@@ -29,6 +29,7 @@ KINDS = (
 """Every kind of issue, in the order in which to see to them."""
 
 _SPLIT_WORDS = ("training", "validation", "test")
+_SURELY = 0.95  # other labels speak for other pictures, so a conflict takes more likeness (all below were false in CIFAR-10)
 _UNEVEN = 10  # times as many images in the largest class as in a small one
 
 
@@ -94,12 +95,12 @@ class _Same(NamedTuple):
             pools.setdefault(int(leader[row]), []).append(row)
         return cls(np.where(leader >= 0, leader, np.arange(len(leader))), pools, pairs)
 
-    def clashes(self, values: NDArray[np.int64]) -> Clashes:
-        """Rows whose picture is also that of a row with another value; values below 0 do not clash."""
+    def clashes(self, values: NDArray[np.int64], least: float = 0.0) -> Clashes:
+        """Rows whose picture is also, at ``least`` that similar, that of a row with another value; below 0 is no value."""
         best: dict[int, tuple[float, int]] = {}
         inside = [(pool, pool, 1.0) for pool in self.pools.values()]
         a, b = self.leader[self.pairs.first], self.leader[self.pairs.second]
-        across = np.flatnonzero(a != b)
+        across = np.flatnonzero((a != b) & (self.pairs.similarity >= least))
         between = (
             (self.pools.get(i, [i]), self.pools.get(j, [j]), similarity)
             for i, j, similarity in zip(
@@ -144,7 +145,7 @@ def _leaks(same: _Same, splits: NDArray[np.int8]) -> list[Issue]:
 
 
 def _conflicts(same: _Same, images: ImageSet) -> list[Issue]:
-    found = same.clashes(np.where(images.labels == UNLABELLED, -1, images.labels).astype(np.int64))
+    found = same.clashes(np.where(images.labels == UNLABELLED, -1, images.labels).astype(np.int64), _SURELY)
     sentence = ""
     if found.rows:
         a, b = (images.classes[images.labels[row]] for row in (found.rows[0], found.partners[0]))
