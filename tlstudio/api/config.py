@@ -30,7 +30,7 @@ class _Section(BaseModel):
 class DataConfig(_Section):
     """Which images, and how they are split."""
 
-    path: str | None = Field(None, title="Images", description="A folder, an archive or a CSV file.")
+    path: str | None = Field(None, title="Images", description="A folder, an archive, or a file of labels (CSV, JSON, YAML).")
     dataset: str | None = Field(
         None, title="Kind", description="The data-set plugin that reads it; by default the one that recognises it best."
     )

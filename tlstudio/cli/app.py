@@ -20,7 +20,7 @@ from tlstudio.cli.session import MissingValue, Session, split_arguments
 
 _ABOUT = """Fine-tune pretrained vision models on your own images. Without a command, the window opens.
 
-RUN is a run's id, its unique beginning, or its folder. DATA is a folder, an archive or a CSV file.
+RUN is a run's id, its unique beginning, or its folder. DATA is a folder, an archive or a file of labels.
 """
 
 app = typer.Typer(

@@ -25,7 +25,7 @@ app = typer.Typer(help="Look at images before training on them.", no_args_is_hel
 _SHOWN_UNREADABLE = 20
 _SHOWN_KEYS = 5
 
-Source = Annotated[str, typer.Argument(metavar="DATA", help="A folder, an archive or a CSV file.")]
+Source = Annotated[str, typer.Argument(metavar="DATA", help="A folder, an archive, or a file of labels (CSV, JSON, YAML).")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 

@@ -32,8 +32,8 @@ def _file(window: MainWindow) -> list[Action]:
             run=lambda: (window.show_page("data"), window.data_page.ask_folder()),
         ),
         Action(
-            id="file.open-file", title=_tr("Open &CSV or archive…"), keys=("Ctrl+Shift+O",), icon="table",
-            tip=_tr("Open a table of image paths and labels, or a zip or tar archive"),
+            id="file.open-file", title=_tr("Open &file of labels or archive…"), keys=("Ctrl+Shift+O",), icon="table",
+            tip=_tr("Open a table of image paths and labels, COCO, YOLO, JSON lines, or a zip or tar archive"),
             run=lambda: (window.show_page("data"), window.data_page.ask_file()),
         ),
         Action(

@@ -74,8 +74,8 @@ class Catalog:
         if best is None or sure[best] <= 0.0:
             raise DataError(
                 f"No data set recognises {path}.",
-                hint="Open a folder with one subfolder of images for each class, an archive of such a folder, or a CSV file "
-                "with the columns path and label.",
+                hint="Open a folder with one subfolder of images for each class, an archive of such a folder, a CSV file with the "
+                "columns path and label, or one of the other kinds that the help page on data sets shows.",
             )
         return best
 
@@ -139,7 +139,7 @@ class Catalog:
         if path is not None and is_archive(path):
             path = unpacked(path)
         if data.dataset is None and path is None:
-            problems.append(Problem(field="data.path", message="choose a folder, an archive or a CSV file"))
+            problems.append(Problem(field="data.path", message="choose a folder, an archive or a file of labels"))
             return None
         name = data.dataset or self.recognise(path or Path())
         found = _lookup(self.datasets, name, "data.dataset", problems)

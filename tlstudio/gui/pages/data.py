@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tlstudio.gui.pages.data_view import DataView
 
 _ARCHIVES = "*.zip *.tar *.tar.gz *.tgz *.tar.bz2 *.tar.xz"
+_LABELS = "*.csv *.tsv *.json *.jsonl *.yaml *.yml"
 _BURST_MS = 500
 
 
@@ -64,7 +65,7 @@ class DataPage(QWidget):
     # Opening
 
     def open_path(self, path: Path) -> None:
-        """Open a folder, an archive or a CSV file."""
+        """Open a folder, an archive or a file of labels."""
         self.open_config(_config_of(path))
 
     def open_config(self, config: DataConfig) -> None:
@@ -98,9 +99,9 @@ class DataPage(QWidget):
             self.open_path(Path(name))
 
     def ask_file(self) -> None:
-        """Let the user choose a CSV file or an archive."""
-        kinds = self.tr("Data ({csv} {archives});;All files (*)").format(csv="*.csv *.tsv", archives=_ARCHIVES)
-        name, _ = QFileDialog.getOpenFileName(self, self.tr("Open a CSV file or an archive"), self._start_folder(), kinds)
+        """Let the user choose a file of labels or an archive."""
+        kinds = self.tr("Data ({labels} {archives});;All files (*)").format(labels=_LABELS, archives=_ARCHIVES)
+        name, _ = QFileDialog.getOpenFileName(self, self.tr("Open a file of labels or an archive"), self._start_folder(), kinds)
         if name:
             self.open_path(Path(name))
 

@@ -32,7 +32,7 @@ class DataHeader(QWidget):
         theme.set_icon(opening, "folder-open")
         menu = QMenu(opening)
         menu.addAction(self.tr("Folder of images…"), ask_folder)
-        menu.addAction(self.tr("CSV file or archive…"), ask_file)
+        menu.addAction(self.tr("File of labels or archive…"), ask_file)
         menu.addAction(self.tr("Sample"), open_sample)
         opening.setMenu(menu)
         self.check_button = QPushButton(self.tr("Check images"))
