@@ -18,7 +18,7 @@ from tlstudio.data.measure import measure
 from tlstudio.data.quality import KINDS, find_issues
 
 
-def write(folder, files, *, labels=None, splits=None, classes=("ant", "bee")):
+def write(folder, files, *, labels=None, splits=None, classes=None):
     """Name -> picture or bytes, as files and as a data set with its issues."""
     for name, content in files.items():
         if isinstance(content, bytes):
@@ -26,7 +26,7 @@ def write(folder, files, *, labels=None, splits=None, classes=("ant", "bee")):
         else:
             content.save(folder / name)
     images = ImageSet(
-        classes=classes, keys=tuple(files), root=folder,
+        classes=classes or (("ant", "bee") if labels else ("x",)), keys=tuple(files), root=folder,
         labels=np.array(labels if labels is not None else [0] * len(files), np.int32),
     )  # fmt: skip
     return images, find_issues(images, np.array(splits or [-1] * len(files), np.int8), measure(images))
@@ -128,7 +128,9 @@ def test_uneven_classes(tmp_path):
     issue = issues.of_kind("class-imbalance")
     assert issue.rows.tolist() == [20, 21]
     assert "bee (2)" in issue.sentence
-    assert "wasp" not in issue.sentence or "wasp (0)" in issue.sentence
+    assert "wasp (0)" in issue.sentence
+    _, issues = write(tmp_path, many(20), labels=[0, 1] * 10, classes=("ant", "bee", "wasp"))
+    assert issues.summary().startswith("1 class of 3 has at most a tenth of the 10 images of ant: wasp (0).")
 
 
 def test_it_goes_to_json_with_names(tmp_path):

@@ -24,7 +24,7 @@ class Issue:
         sentence: what was found, with numbers.
         advice: what to do about it.
         severity: ``error`` spoils a run or its figures, ``warning`` may, ``note`` is good to know.
-        rows: ``(R,)`` int64, ascending, the images concerned.
+        rows: ``(R,)`` int64, ascending, the images concerned; none for a class that has none.
         scores: ``(R,)`` float32, 0..1, how bad each is; higher is worse.
         groups: ``(R,)`` int64 where images belong together: the row that leads each one's group; else ``None``.
         partners: ``(R,)`` int64, for each row the most similar row that it clashes with; else ``None``.
@@ -103,7 +103,7 @@ class Issues:
             urgent, *others = self.found
             first = f"{urgent.sentence} {urgent.advice}" if urgent.severity != "note" else urgent.sentence
             if others:
-                first += f" Also: {', '.join(f'{issue.title.lower()} ({len(issue)})' for issue in others)}."
+                first += f" Also: {', '.join(map(_short, others))}."
         return first + (f" {counted(self.unmeasured, 'image')} not measured yet." if self.unmeasured else "")
 
     def to_dict(self) -> dict[str, Any]:
@@ -123,6 +123,10 @@ class Issues:
             for row in issue.rows.tolist():
                 index.setdefault(row, []).append(i)
         return index
+
+
+def _short(issue: Issue) -> str:
+    return issue.title.lower() + (f" ({len(issue):,})" if len(issue) else "")
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

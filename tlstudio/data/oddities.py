@@ -164,11 +164,13 @@ def placeholders(images: ImageSet, measures: Measures) -> list[Issue]:
     flatness, entropy = measures.flatness[rows], measures.entropy[rows]
     photos = np.median(flatness) < 0.4 and np.median(entropy) > 5
     drawn = photos & (flatness > 0.85) & (entropy < 1.5)
-    names = [os.path.basename((images.files or images.keys)[row]) for row in rows.tolist()]
+    names = [(images.files or images.keys)[row].rpartition("/")[2] for row in rows.tolist()]
+    telling = np.array([_PLACEHOLDER_NAME.search(name) is not None for name in names])
+    if not (drawn | telling).any():
+        return []
     endings = [os.path.splitext(name)[1].lower() for name in names]
     share = Counter(endings)
     rare = np.array([share[ending] <= 0.02 * len(rows) for ending in endings])
-    telling = np.array([bool(_PLACEHOLDER_NAME.search(name)) for name in names])
     unlike = (flatness > 0.5) & (flatness > 2 * np.median(flatness))
     score = 0.5 * drawn + 0.3 * (telling & (rare | unlike | drawn)) + 0.2 * (rare & (drawn | telling))
     found = score >= 0.5

@@ -68,7 +68,8 @@ def find_issues(
         *oddities.placeholders(images, measures),
         *_imbalance(images, splits),
     ]
-    ordered = sorted((issue for issue in found if len(issue)), key=lambda issue: KINDS.index(issue.kind))
+    told_of = (issue for issue in found if len(issue) or issue.kind == "class-imbalance")  # which may be one without images
+    ordered = sorted(told_of, key=lambda issue: KINDS.index(issue.kind))
     unmeasured = int((measures.state == NOT_MEASURED).sum())
     return Issues(found=tuple(ordered), keys=images.keys, unmeasured=unmeasured, complete=not ended)
 
@@ -219,6 +220,8 @@ def _imbalance(images: ImageSet, splits: NDArray[np.int8]) -> list[Issue]:
         return []
     largest = int(counts.argmax())
     small = np.flatnonzero(counts * _UNEVEN <= counts[largest])
+    if not len(small):
+        return []
     named = ", ".join(f"{images.classes[label]} ({counts[label]:,})" for label in small[np.argsort(counts[small])][:3].tolist())
     rows = np.flatnonzero(used & np.isin(images.labels, small))
     sentence = (
