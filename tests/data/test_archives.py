@@ -9,8 +9,11 @@ import tarfile
 import zipfile
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tlstudio.api import DataError
+from tlstudio.api import CancelledError, DataError
+from tlstudio.api.progress import reporting
 from tlstudio.data import archives
 from tlstudio.data.archives import is_archive, unpacked
 
@@ -128,3 +131,66 @@ def test_an_archive_inside_stays_a_file(tmp_path):
     inner = make_zip(tmp_path / "inner.zip", [("../x", b"")]).read_bytes()
     root = unpacked(make_zip(tmp_path / "p.zip", [("a/1.jpg", b"x"), ("b/inner.zip", inner)]), into=tmp_path / "cache")
     assert (root / "b" / "inner.zip").is_file()
+
+
+def test_an_encrypted_archive_is_said_to_be_one(tmp_path):
+    path = make_zip(tmp_path / "a.zip", [("ant/1.txt", b"one")])
+    data = bytearray(path.read_bytes())
+    data[6] |= 1  # the flag for encryption, in the local header and in the directory
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(data)
+    with pytest.raises(DataError, match="cannot be opened") as raised:
+        unpacked(path, into=tmp_path / "out")
+    assert "encrypted" in raised.value.detail
+    assert nothing_left(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "make", [make_zip, lambda path, entries: make_tar(path, [(tarfile.TarInfo(n), d) for n, d in entries])]
+)
+def test_giving_up_half_way_leaves_nothing(tmp_path, make):
+    path = make(tmp_path / ("a.zip" if make is make_zip else "a.tar.gz"), [(f"ant/{i}.txt", b"one") for i in range(9)])
+    seen = []
+
+    def listener(done, total):
+        seen.append((done, total))
+        return done < 5
+
+    with reporting(listener), pytest.raises(CancelledError):
+        unpacked(path, into=tmp_path / "out")
+    assert seen[-1] == (5, 9)
+    assert nothing_left(tmp_path / "out")
+
+
+MEMBERS = [("ant/1.txt", b"one" * 50), ("bee/2.txt", b"two"), ("bee/deep/3.txt", b"")]
+
+
+@given(
+    changes=st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=6)), max_size=4),
+    cut=st.one_of(st.none(), st.floats(0, 1)),
+    kind=st.sampled_from(["zip", "tar", "tar.gz"]),
+)
+@settings(deadline=None, max_examples=150)
+def test_any_bytes_unpack_inside_or_are_refused(changes, cut, kind, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fuzz")
+    path = folder / f"a.{kind}"
+    if kind == "zip":
+        make_zip(path, MEMBERS)
+    else:
+        with tarfile.open(path, "w:gz" if kind == "tar.gz" else "w") as file:
+            for name, data in MEMBERS:
+                info = tarfile.TarInfo(name)
+                info.size = len(data)
+                file.addfile(info, io.BytesIO(data))
+    data = bytearray(path.read_bytes())
+    for place, new in changes:
+        at = int(place * len(data))
+        data[at : at + len(new)] = new
+    path.write_bytes(data if cut is None else data[: int(cut * len(data))])
+    try:
+        root = unpacked(path, into=folder / "out")
+    except DataError:
+        assert nothing_left(folder / "out")
+    else:
+        assert root.is_relative_to(folder / "out")
+    assert {item.name for item in folder.iterdir()} <= {path.name, "out"}

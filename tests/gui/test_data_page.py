@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
+from PySide6.QtWidgets import QPushButton
 
-from tlstudio.api import ImageSet
+from tlstudio.api import CancelledError, ImageSet, report
 from tlstudio.api.config import DataConfig
 from tlstudio.data.query import Known
 from tlstudio.gui.memory import Memory
@@ -229,3 +230,25 @@ def test_notes_of_the_data_are_shown(qtbot, opened):
     assert opened.data_page.view.notes.text() == "one"
     opened.data_page.view.notes._more.click()
     assert opened.data_page.view.notes.text() == "one\ntwo"
+
+
+def test_opening_tells_how_far_it_is_and_ends_when_the_user_cancels(qtbot, loaded, folder, monkeypatch):
+    ended = []
+
+    def endless(*_args):
+        done = 0
+        try:
+            while True:
+                done += 1
+                report(done, 5_000_000)
+        except CancelledError as error:
+            ended.append(error)
+            raise
+
+    monkeypatch.setattr("tlstudio.gui.opening.open_data", endless)
+    loaded.open_path(folder)
+    page = loaded.data_page
+    qtbot.waitUntil(lambda: "of 5,000,000 files" in page._loading_count.text(), timeout=10_000)
+    qtbot.mouseClick(page.loading.findChild(QPushButton), Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: bool(ended), timeout=10_000)
+    assert page.stack.currentWidget() is page.empty

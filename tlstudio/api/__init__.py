@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from tlstudio.api.freezing import FreezePlan, FreezingSpec, PlanContext, StageInfo
     from tlstudio.api.hookspecs import API_VERSION, ENTRY_POINT_GROUP, hookimpl
     from tlstudio.api.images import IMAGE_SUFFIXES, decode, is_ignored_name, is_image_name
+    from tlstudio.api.progress import CancelledError, report
 
 __all__ = [
     "API_VERSION",
@@ -55,6 +56,7 @@ __all__ = [
     "AugmentConfig",
     "Backbone",
     "BackboneSpec",
+    "CancelledError",
     "ConfigError",
     "DataConfig",
     "DataError",
@@ -84,9 +86,20 @@ __all__ = [
     "is_ignored_name",
     "is_image_name",
     "parse_event",
+    "report",
 ]
 
-_MODULES = ("errors", "images", "hookspecs", "backbone", "dataset", "freezing", "config", "events")  # the light ones first
+_MODULES = (
+    "errors",
+    "images",
+    "hookspecs",
+    "progress",
+    "backbone",
+    "dataset",
+    "freezing",
+    "config",
+    "events",
+)  # the light ones first
 
 
 def __getattr__(name: str) -> Any:

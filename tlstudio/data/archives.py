@@ -12,7 +12,7 @@ import tarfile
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -20,6 +20,7 @@ from typing import IO
 from tlstudio import paths, safe_io
 from tlstudio.api.errors import DataError
 from tlstudio.api.images import is_ignored_name
+from tlstudio.api.progress import CancelledError, report
 
 _SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _DEVICE_NAMES = {"con", "prn", "aux", "nul", *(f"com{i}" for i in range(1, 10)), *(f"lpt{i}" for i in range(1, 10))}
@@ -63,7 +64,7 @@ def unpacked(archive: Path, *, into: Path | None = None) -> Path:
         try:
             with safe_io.atomic_folder(target) as temporary:
                 _unpack(archive, temporary, _limit(stat.st_size, target.parent))
-        except DataError:
+        except (DataError, CancelledError):
             raise
         except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, ValueError, NotImplementedError) as error:
             raise DataError(
@@ -92,12 +93,12 @@ def _unpack(archive: Path, target: Path, limit: int) -> None:
             members = _checked(
                 [(info.filename, info.is_dir(), _zip_is_regular(info), info) for info in file.infolist()], archive
             )
-            _write(((member, file.open(member.source)) for member in members), target, limit, archive)  # type: ignore[arg-type]
+            _write(members, lambda member: file.open(member.source), target, limit, archive)  # type: ignore[arg-type]
         return
     with tarfile.open(archive) as file:
         infos = [(info.name, info.isdir(), info.isreg() and not info.issparse(), info) for info in file]
         members = _checked(infos, archive)
-        _write(((member, file.extractfile(member.source)) for member in members), target, limit, archive)  # type: ignore[arg-type, misc]
+        _write(members, lambda member: file.extractfile(member.source), target, limit, archive)  # type: ignore[arg-type]
 
 
 def _zip_is_regular(info: zipfile.ZipInfo) -> bool:
@@ -141,11 +142,16 @@ def _is_safe_part(part: str) -> bool:
     return part != ".." and not long and part.split(".")[0].strip().lower() not in _DEVICE_NAMES
 
 
-def _write(sources: Iterator[tuple[_Member, IO[bytes]]], target: Path, limit: int, archive: Path) -> None:
+def _write(
+    members: Sequence[_Member], open_member: Callable[[_Member], IO[bytes] | None], target: Path, limit: int, archive: Path
+) -> None:
     """Stream members to files; the bytes are counted as they come, since sizes in headers lie."""
     written = 0
     made: set[Path] = set()
-    for member, source in sources:
+    for number, member in enumerate(members, 1):
+        source = open_member(member)
+        if source is None:
+            raise ValueError(f"{member.name} has no content")
         path = target.joinpath(*member.parts)
         if path.parent not in made:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -156,6 +162,7 @@ def _write(sources: Iterator[tuple[_Member, IO[bytes]]], target: Path, limit: in
                 if written > limit:
                     raise _refused(archive, f"it unpacks to more than {limit / 2**30:.1f} GB", [])
                 file.write(chunk)
+        report(number, len(members))
 
 
 def _refused(archive: Path, reason: str, names: list[str]) -> DataError:

@@ -94,7 +94,7 @@ def looks(measures: Measures) -> list[Issue]:
     entropy, sharpness = measures.entropy[rows], measures.sharpness[rows]
     empty = (high - low < 0.06) | ((entropy < 1) & (entropy < 0.3 * np.median(entropy)))
     dark = ~empty & (high < min(0.3, 0.5 * float(np.median(high))))
-    bright = ~empty & (low > 0.55) & (mean > 0.8) & (mean > np.median(mean) + 0.15)
+    bright = ~empty & (low > 0.6) & (mean > 0.85) & (mean > np.median(mean) + 0.15)
     bound = min(0.25, 0.6 * float(np.median(sharpness)))
     blurred = ~empty & ~dark & (sharpness < bound)
     n = {name: int(found.sum()) for name, found in (("d", dark), ("b", bright), ("l", blurred), ("e", empty))}

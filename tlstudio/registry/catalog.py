@@ -74,8 +74,8 @@ class Catalog:
         if best is None or sure[best] <= 0.0:
             raise DataError(
                 f"No data set recognises {path}.",
-                hint="Open a folder with one subfolder of images for each class, an archive of such a folder, a CSV file with the "
-                "columns path and label, or one of the other kinds that the help page on data sets shows.",
+                hint="Open a folder with one subfolder of images for each class, an archive of such a folder, a CSV file with "
+                "the columns path and label, or one of the other kinds that the help page on data sets shows.",
             )
         return best
 

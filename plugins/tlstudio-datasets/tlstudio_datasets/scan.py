@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from tlstudio.api import is_ignored_name, is_image_name
+from tlstudio.api import is_ignored_name, is_image_name, report
 from tlstudio_datasets.words import counted, listed, printable
 
 Job = tuple[str, int, "Folder"]
@@ -68,6 +68,7 @@ class Scan:
         Real folders come first and links after them in order of their names, so that what is found does not depend on the
         order in which the file system lists it. A folder that was read is not read again, which also ends circles.
         """
+        found = 0
         ready = sorted(jobs, key=lambda job: job[2].key)
         links: list[Job] = [job for job in ready if job[2].link]
         stack: list[Job] = [job for job in reversed(ready) if not job[2].link]
@@ -81,6 +82,8 @@ class Scan:
                 continue
             self._seen.add(folder.real)
             folders, images = self._entries(folder)
+            found += len(images)
+            report(found)
             if images:
                 yield label, split, images
             links += [(label, split, child) for child in folders if child.link]

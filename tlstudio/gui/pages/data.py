@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
     from tlstudio.api.config import DataConfig
     from tlstudio.gui.opening import Opened
     from tlstudio.gui.pages.data_view import DataView
+    from tlstudio.registry import Catalog
 
 _ARCHIVES = "*.zip *.tar *.tar.gz *.tgz *.tar.bz2 *.tar.xz"
 _LABELS = "*.csv *.tsv *.json *.jsonl *.yaml *.yml"
 _BURST_MS = 500
+_TELL_S = 0.1
 
 
 class DataPage(QWidget):
@@ -75,10 +78,12 @@ class DataPage(QWidget):
         if catalog is None:
             self._waiting = lambda: config
             return
-        from tlstudio.gui.opening import open_data
-
         self._opening = run_in_background(
-            self, lambda _task: open_data(catalog, config, self._context.workspace), done=self._show, failed=self._open_failed
+            self,
+            lambda task: _open(task, catalog, config, self._context.workspace),
+            done=self._show,
+            failed=self._open_failed,
+            progress=self._show_progress,
         )
 
     def open_when_ready(self, path: Path | None) -> None:
@@ -88,6 +93,8 @@ class DataPage(QWidget):
 
     def _show_opening(self, name: str) -> None:
         self._loading_text.setText(self.tr("Opening {name} …").format(name=name))
+        self._loading_bar.setRange(0, 0)
+        self._loading_count.setText(" ")
         self.stack.setCurrentWidget(self.loading)
         if self._opening is not None:
             self._opening.cancel()
@@ -126,6 +133,13 @@ class DataPage(QWidget):
         self._memory.add_recent(opened.config)
         self._tell.stop()
         self._tell_others()
+
+    def _show_progress(self, at: tuple[int, int]) -> None:
+        done, total = at
+        self._loading_bar.setRange(0, total)
+        self._loading_bar.setValue(done)
+        files = self.tr("{n} files") if not total else self.tr("{n} of {all} files")
+        self._loading_count.setText(files.format(n=f"{done:,}", all=f"{total:,}"))
 
     def _open_failed(self, error: BaseException) -> None:
         self.error.show_problem(error)
@@ -214,14 +228,17 @@ class DataPage(QWidget):
         page = QWidget()
         self._loading_text = QLabel(alignment=Qt.AlignmentFlag.AlignCenter)
         self._loading_text.setProperty("role", "section")
-        bar = QProgressBar(minimum=0, maximum=0, textVisible=False)
+        self._loading_bar = bar = QProgressBar(minimum=0, maximum=0, textVisible=False)
         bar.setFixedWidth(30 * theme.GRID)
+        bar.setAccessibleName(self.tr("Progress of the opening"))
+        self._loading_count = QLabel(" ", alignment=Qt.AlignmentFlag.AlignCenter)
+        self._loading_count.setProperty("role", "caption")
         cancel = QPushButton(self.tr("Cancel"))
         cancel.clicked.connect(self._cancel_opening)
         layout = QVBoxLayout(page)
         layout.addStretch(2)
         layout.setSpacing(16)
-        for widget in (self._loading_text, bar, cancel):
+        for widget in (self._loading_text, bar, self._loading_count, cancel):
             layout.addWidget(widget, 0, Qt.AlignmentFlag.AlignHCenter)
         layout.addStretch(3)
         return page
@@ -232,3 +249,21 @@ def _config_of(path: Path | None) -> DataConfig:
     from tlstudio.api.config import SAMPLE_DATASET, DataConfig
 
     return DataConfig(path=str(path)) if path is not None else DataConfig(dataset=SAMPLE_DATASET)
+
+
+def _open(task: Task, catalog: Catalog, config: DataConfig, workspace: Path) -> Opened:
+    """In the background: open, and tell how far it has come, now and then."""
+    from tlstudio.api.progress import reporting
+    from tlstudio.gui.opening import open_data
+
+    told = 0.0
+
+    def listener(done: int, total: int) -> bool:
+        nonlocal told
+        if time.monotonic() - told > _TELL_S:
+            told = time.monotonic()
+            task.report((done, total))
+        return not task.cancelled
+
+    with reporting(listener):
+        return open_data(catalog, config, workspace)

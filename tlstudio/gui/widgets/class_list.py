@@ -107,6 +107,7 @@ class ClassList(QListView):
         self.setAccessibleName(self.tr("Classes"))
         self.setToolTip(self.tr("Choose a class to see only its images"))
         self.setMouseTracking(True)
+        self.setLayoutMode(QListView.LayoutMode.Batched)  # a thousand classes are laid out in several small steps
         self.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
         self.selectionModel().currentChanged.connect(self._changed)
         theme.changed.connect(self._repaint)
