@@ -238,3 +238,17 @@ def test_headers_and_measures_agree_on_real_photographs(hymenoptera):
     np.testing.assert_array_equal(quick.modified, whole.modified)
     for row in range(0, len(keys), 7):
         assert images.load(row).size == (whole.width[row], whole.height[row])
+
+
+class Stumbling:
+    """A plugin's reader with a mistake in it."""
+
+    def __call__(self, index):
+        return {0: noisy()}[index]
+
+
+def test_a_reader_that_raises_anything_costs_that_image_only():
+    images = ImageSet(classes=("x",), keys=("a", "b"), labels=np.zeros(2, np.int32), read=Stumbling())
+    found = measure(images)
+    assert found.state.tolist() == [MEASURED, UNREADABLE]
+    assert "KeyError" in found.reasons[1]

@@ -161,7 +161,7 @@ def measure(
     wanted = np.flatnonzero(result.state == NOT_MEASURED) if rows is None else np.asarray(rows, np.int64)
     done = 0
     threads = threads or _threads_for(images, wanted)
-    results = in_threads(lambda rows: _measure_rows(images, rows), batches(images, wanted, _FILES_A_JOB), threads)
+    results = in_threads(lambda rows: _measure_safely(images, rows), batches(images, wanted, _FILES_A_JOB), threads)
     for found in results:
         done += len(found)
         _write(result, found)
@@ -194,6 +194,13 @@ class _Row(NamedTuple):
     numbers: Numbers | None = None
     reason: str = ""
     remark: str = ""
+
+
+def _measure_safely(images: ImageSet, rows: list[int]) -> list[_Row]:
+    try:
+        return _measure_rows(images, rows)
+    except Exception as error:  # noqa: BLE001 - one image that a decoder or a plugin trips over must not cost the others
+        return [_Row(row, reason=f"cannot be read ({type(error).__name__}: {error})") for row in rows]
 
 
 def _measure_rows(images: ImageSet, rows: list[int]) -> list[_Row]:
