@@ -193,7 +193,7 @@ def _near(measures: Measures, pairs: Pairs) -> list[Issue]:
     return [
         Issue(
             kind="near-duplicate", title="Nearly the same pictures", severity="warning",
-            sentence=f"{counted(len(rows), 'image')} are {counted(count, 'picture')} in several versions, which differ in size, "
+            sentence=f"{counted(len(rows), 'image')} are {counted(count, 'picture')} in several versions that differ in size, "
             "compression, brightness or margin only.",
             advice="Keep each group in one split, or leave all but the best of it out.",
             rows=rows, scores=scores[rows], groups=groups[rows], partners=partners[rows],
