@@ -121,7 +121,12 @@ def same_look(measures: Measures) -> NDArray[np.int64]:
 
 def _same(column: NDArray[np.uint8], rows: NDArray[np.int64], total: int) -> NDArray[np.int64]:
     """The lowest row with an equal value, for rows that have a double."""
-    values = np.ascontiguousarray(column[rows]).view(f"V{column.shape[1]}").ravel()
+    weights = np.random.default_rng(0).integers(2**63, size=column.shape[1] // 8, dtype=np.uint64) * 2 + 1
+    values = np.empty(len(rows), np.uint64)  # a hash of 64 bits: a million rows meet by chance once in 40 million sets
+    for start in range(0, len(rows), _BLOCK):
+        part = np.ascontiguousarray(column[rows[start : start + _BLOCK]]).view(np.uint64)
+        part = (part ^ (part >> 32)) * weights
+        values[start : start + _BLOCK] = (part ^ (part >> 29)).sum(axis=1, dtype=np.uint64)
     _, first, inverse, counts = np.unique(values, return_index=True, return_inverse=True, return_counts=True)
     lowest = np.full(total, -1, np.int64)
     lowest[rows] = np.where(counts[inverse] > 1, rows[first][inverse], -1)
@@ -145,16 +150,17 @@ def _search(looks: NDArray[np.uint8], flips: bool, progress: Progress | None) ->
     tick = Ticker(progress, len(looks) * (len(views) + 1))
     whiten = _whitening(looks, tick)
     whole = np.empty((len(looks), _FREQUENCIES**2 - 1), np.float32)
-    for i, block in enumerate(_raw_blocks(looks, _WHOLE, False)):
+    for i, block in enumerate(_raw_blocks(looks)):
         tick.at(0)
         whole[i * _BLOCK : (i + 1) * _BLOCK] = whiten(block)
     least = _least_similarity(whole)
     index = _Buckets(whole, tick)
+    size = max(_BLOCK, 32 * index.centres.shape[1])  # so many that each bucket is asked some hundred times at once
     for number, (crop, flip) in enumerate(views, 1):
-        for i, block in enumerate(_raw_blocks(looks, crop, flip)):
-            start = i * _BLOCK
+        for i, block in enumerate(_raw_blocks(looks, crop, flip, size)):
+            start = i * size
+            tick.at(number * len(looks) + start)
             for mine, theirs, similarity in index.near(whiten(block), least):
-                tick.at(number * len(looks) + start)
                 different = mine + start != theirs
                 if different.any():
                     a, b, s = mine[different] + start, theirs[different], similarity[different]
@@ -163,17 +169,20 @@ def _search(looks: NDArray[np.uint8], flips: bool, progress: Progress | None) ->
 
 
 def _raw_blocks(
-    looks: NDArray[np.uint8], crop: tuple[tuple[float, float], tuple[float, float]], flip: bool
+    looks: NDArray[np.uint8],
+    crop: tuple[tuple[float, float], tuple[float, float]] = _WHOLE,
+    flip: bool = False,
+    size: int = _BLOCK,
 ) -> Iterator[Floats]:
-    """``(B, 63)`` unit vectors: the low frequencies of the cropped looks, some thousand rows at a time."""
+    """``(size, 63)`` unit vectors at a time: the low frequencies of the cropped looks."""
     (left, right), (top, bottom) = crop
     across = _cosines() @ _resampling(*((right, left) if flip else (left, right)))
     down = _cosines() @ _resampling(top, bottom)
     y, x = np.mgrid[:_FREQUENCIES, :_FREQUENCIES]
     weights = (1 + np.hypot(x, y)).ravel()[1:, None]  # the amplitudes of photographs fall with frequency like this
     project = (np.kron(down, across)[1:] * weights).T.astype(np.float32)
-    for start in range(0, len(looks), _BLOCK):
-        yield _unit(looks[start : start + _BLOCK, : LOOK_SIDE**2].astype(np.float32) @ project)
+    for start in range(0, len(looks), size):
+        yield _unit(looks[start : start + size, : LOOK_SIDE**2].astype(np.float32) @ project)
 
 
 def _unit(vectors: Floats) -> Floats:
@@ -202,7 +211,7 @@ def _resampling(start: float, end: float) -> NDArray[np.float64]:
 def _whitening(looks: NDArray[np.uint8], tick: Ticker) -> Callable[[Floats], Floats]:
     """Removes what the pictures of this set have in common and weighs every direction by how little they vary along it."""
     sample = looks[:: -(-len(looks) // 20_000)]
-    vectors = np.concatenate(list(_raw_blocks(sample, _WHOLE, False))).astype(np.float64)
+    vectors = np.concatenate(list(_raw_blocks(sample))).astype(np.float64)
     tick.at(0)
     count, size = vectors.shape
     mean = vectors.mean(axis=0)
@@ -244,6 +253,7 @@ class _Buckets:
     """Descriptors by their nearest centre; centres are rows of the set itself, so dense regions have more of them."""
 
     def __init__(self, vectors: Floats, tick: Ticker) -> None:
+        self.tick = tick
         count = max(1, len(vectors) // _BUCKET)
         chosen = np.sort(np.random.default_rng(0).permutation(len(vectors))[:count])
         self.centres = vectors[chosen].T.copy() if count > _PROBES else vectors[:1].T.copy()
@@ -274,6 +284,7 @@ class _Buckets:
         """``(Q, probes)``: the centres nearest to each query."""
         nearest = np.empty((len(queries), probes), np.int64)
         for start in range(0, len(queries), _SMALL_BLOCK):
+            self.tick.at()
             cosines = queries[start : start + _SMALL_BLOCK] @ self.centres
             rows = np.arange(len(cosines))
             for probe in range(probes):
@@ -282,6 +293,7 @@ class _Buckets:
         return nearest
 
     def _compare(self, queries: Floats, numbers: NDArray[np.int64], members: slice, least: float) -> Found:
+        self.tick.at()
         cosines = queries @ self.vectors[members].T
         hits = cosines >= least
         if hits.shape[1] > _PARTNERS + 1 and hits.any():

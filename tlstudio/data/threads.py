@@ -81,16 +81,17 @@ class Ticker:
 
     def __init__(self, progress: Progress | None, total: int) -> None:
         self.progress, self.total = progress, total
-        self.told = 0.0
+        self.told, self.done = 0.0, 0
 
-    def at(self, done: int) -> None:
-        """Say how much is done.
+    def at(self, done: int | None = None) -> None:
+        """Say how much is done, or that it is as much as before.
 
         Raises:
             Ended: ``progress`` returned ``False``.
         """
+        self.done = self.done if done is None else done
         if self.progress is None or time.monotonic() - self.told < _TICK:
             return
         self.told = time.monotonic()
-        if not self.progress(min(done, self.total), self.total):
+        if not self.progress(min(self.done, self.total), self.total):
             raise Ended
