@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt
 from PySide6.QtGui import QDropEvent
 from PySide6.QtWidgets import QInputDialog, QMenu
@@ -225,3 +226,24 @@ def test_an_export_over_something_that_exists_is_refused(qtbot, opened, view, fo
     qtbot.waitUntil(lambda: bool(problems), timeout=20_000)
     assert "exists already" in str(problems[0])
     view.exporter.reject()
+
+
+def test_mirrored_pictures_count_as_duplicates_when_the_user_says_so(qtbot, loaded, tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("ant", "bee"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(6):
+            small = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8))
+            small.resize((64, 48), Image.Resampling.BICUBIC).save(tmp_path / "photos" / name / f"{i}.png")
+    photo = Image.open(tmp_path / "photos" / "ant" / "0.png")
+    photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "photos" / "ant" / "mirrored.png")
+    photo.close()
+    with qtbot.waitSignal(loaded.context.data_changed, timeout=20_000):
+        loaded.open_path(tmp_path / "photos")
+    view = loaded.data_page.view
+    qtbot.waitUntil(lambda: view.scan.complete and view.scan.issues is not None, timeout=20_000)
+    assert view.scan.issues.of_kind("near-duplicate") is None
+    view.header.flips.setChecked(True)
+    qtbot.waitUntil(lambda: view.scan.issues.of_kind("near-duplicate") is not None, timeout=20_000)
+    view.browser.show_issue("near-duplicate")
+    assert {view.browser._name(row) for row in view.browser.model.rows} == {"ant/0.png", "ant/mirrored.png"}

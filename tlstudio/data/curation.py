@@ -166,9 +166,7 @@ class Curation:
 
 def alike_in(measures: Measures) -> NDArray[np.int64] | None:
     """A number for each image, the same for near duplicates, -1 for none; ``None`` while some image is not measured."""
-    if (measures.state == NOT_MEASURED).any():
-        return None
-    return star_groups(near_pairs(measures), len(measures))
+    return None if (measures.state == NOT_MEASURED).any() else star_groups(near_pairs(measures), len(measures))
 
 
 def _parts_text(parts: dict[str, int]) -> str:

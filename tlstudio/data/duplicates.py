@@ -63,6 +63,11 @@ class Pairs:
         """Number of pairs."""
         return len(self.first)
 
+    def among(self, rows: NDArray[np.bool_]) -> Pairs:
+        """The pairs of which both rows are among these, ``(N,)`` bool."""
+        kept = rows[self.first] & rows[self.second]
+        return Pairs(first=self.first[kept], second=self.second[kept], similarity=self.similarity[kept])
+
 
 def exact_groups(measures: Measures) -> NDArray[np.int64]:
     """``(N,)`` int64: the lowest row with the same bytes, for every row that has a double; -1 for all others."""

@@ -14,7 +14,7 @@ from tlstudio.api.dataset import NO_SPLIT, SPLIT_NAMES, UNLABELLED, ImageSet
 from tlstudio.data import oddities
 from tlstudio.data.duplicates import Pairs, exact_groups, near_pairs, same_look, star_groups
 from tlstudio.data.issues import Issue, Issues, Severity, counted
-from tlstudio.data.measure import NOT_MEASURED, Measures
+from tlstudio.data.measure import MEASURED, NOT_MEASURED, Measures
 from tlstudio.data.threads import Progress
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def find_issues(
     measures: Measures,
     *,
     flips: bool = False,
+    pairs: Pairs | None = None,
     progress: Progress | None = None,
 ) -> Issues:
     """Everything that is wrong or odd, going by what was measured.
@@ -46,6 +47,7 @@ def find_issues(
     Args:
         splits: ``(N,)`` int8 of `TRAIN`, `VAL`, `TEST` or `NO_SPLIT`, the splits that a run would use.
         flips: whether a mirrored picture counts as a duplicate.
+        pairs: what `near_pairs` found before, perhaps among more rows; by default it looks now, which takes most of the time.
         progress: see `Progress`; when it ends the work, the other findings come back with the near duplicates so far.
     """
     ended = False
@@ -55,7 +57,9 @@ def find_issues(
         ended = progress is not None and not progress(done, total)
         return not ended
 
-    same = _Same.of(measures, near_pairs(measures, flips=flips, progress=told))
+    if pairs is None:
+        pairs = near_pairs(measures, flips=flips, progress=told)
+    same = _Same.of(measures, pairs.among(measures.state == MEASURED))
     found = [
         *_leaks(same, splits),
         *_conflicts(same, images),

@@ -19,6 +19,8 @@ class DataHeader(QWidget):
     """Title and facts of the opened images, and the buttons of the page."""
 
     check_wanted = Signal()
+    flips_changed = Signal(object)
+    """bool: whether mirrored pictures count as duplicates."""
     split_wanted = Signal()
     train_wanted = Signal()
 
@@ -35,10 +37,15 @@ class DataHeader(QWidget):
         menu.addAction(self.tr("File of labels or archive…"), ask_file)
         menu.addAction(self.tr("Sample"), open_sample)
         opening.setMenu(menu)
-        self.check_button = QPushButton(self.tr("Check images"))
+        self.check_button = QPushButton(self.tr("Check"))
         self.check_button.setToolTip(self.tr("Look for unreadable images, duplicates, leaks between splits and odd pictures"))
         theme.set_icon(self.check_button, "check-circle")
-        self.check_button.clicked.connect(lambda: self.check_wanted.emit())
+        checks = QMenu(self.check_button)
+        checks.addAction(self.tr("Check images"), lambda: self.check_wanted.emit())
+        self.flips = checks.addAction(self.tr("Mirrored pictures are duplicates, too"))
+        self.flips.setCheckable(True)
+        self.flips.toggled.connect(lambda on: self.flips_changed.emit(on))
+        self.check_button.setMenu(checks)
         split = QPushButton(self.tr("Split…"))
         split.setToolTip(self.tr("Who trains and who measures: shares, groups, folds"))
         theme.set_icon(split, "chart-pie-slice")

@@ -10,14 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from tlstudio.data.curation import alike_in
+from tlstudio.data.duplicates import Pairs, near_pairs
 from tlstudio.data.index import Index, forget, stale_rows
 from tlstudio.data.measure import NOT_MEASURED, Measures, measure
 from tlstudio.data.quality import Issues, find_issues
 from tlstudio.gui.opening import Opened
 from tlstudio.gui.widgets.background import Task, run_in_background
 
-_BY_ITSELF = 50_000  # larger sets are measured when the user asks for it
+_BY_ITSELF = 100_000  # larger sets are checked when the user asks for it
+_SEARCHED_AGAIN = 10_000  # up to so many images near duplicates are looked for again after an edit
 _SAVE_S = 60.0
 _AFTER_EDITS_MS = 700
 
@@ -28,8 +29,8 @@ class Found:
 
     measures: Measures
     issues: Issues | None
-    alike: NDArray[np.int64] | None = None
-    """A number for each image, the same for near duplicates, where splits are still to be drawn with that knowledge."""
+    pairs: Pairs | None = None
+    """Near duplicates, where they were looked for."""
 
 
 class Scan(QObject):
@@ -48,6 +49,10 @@ class Scan(QObject):
         super().__init__(parent)
         self.measures: Measures | None = None
         self.issues: Issues | None = None
+        self.pairs: Pairs | None = None
+        """Near duplicates among all images; ``None`` while nobody looked."""
+        self.flips = False
+        """Whether a mirrored picture counts as a duplicate."""
         self._opened: Opened | None = None
         self._task: Task | None = None
         self._judging: Task | None = None
@@ -67,13 +72,19 @@ class Scan(QObject):
     def begin(self, opened: Opened) -> None:
         """Take other images: first what is known of them, then, unless they are very many, all the rest."""
         self.cancel()
-        self._opened, self.measures, self.issues = opened, None, None
+        self._opened, self.measures, self.issues, self.pairs = opened, None, None, None
         self._run(all_of_them=len(opened.images) <= _BY_ITSELF)
 
     def go_on(self) -> None:
         """Measure all that is not measured yet."""
         if self._opened is not None and self._task is None:
             self._run(all_of_them=True)
+
+    def count_flips(self, on: bool) -> None:
+        """Let mirrored pictures count as duplicates, or not, and look again."""
+        self.cancel()
+        self.flips = on
+        self.go_on()
 
     def cancel(self) -> None:
         """Stop measuring; what was measured so far is kept."""
@@ -90,11 +101,11 @@ class Scan(QObject):
             self._soon.start()
 
     def _run(self, *, all_of_them: bool) -> None:
-        opened, known = self._opened, self.measures
+        opened, known, flips = self._opened, self.measures, self.flips
         assert opened is not None
         self._task = run_in_background(
             self,
-            lambda task: _scan(task, opened, known, all_of_them=all_of_them),
+            lambda task: _scan(task, opened, known, flips=flips, all_of_them=all_of_them),
             done=self._done,
             failed=self._fail,
             progress=self._take,
@@ -104,6 +115,7 @@ class Scan(QObject):
         if isinstance(news, Found):
             self.measures = news.measures
             self.issues = self.issues if news.issues is None else news.issues
+            self.pairs = self.pairs if news.pairs is None else news.pairs
             self.found.emit(news)
         else:
             self.progressed.emit(news)
@@ -123,20 +135,22 @@ class Scan(QObject):
             return
         if self._judging is not None:
             self._judging.cancel()
+        pairs = self.pairs if self.flips or len(measures) > _SEARCHED_AGAIN else None
         self._judging = run_in_background(
-            self, lambda task: Found(measures=measures, issues=issues_of(opened, measures, task)), done=self._take
+            self,
+            lambda task: Found(measures=measures, issues=issues_of(opened, measures, pairs, task)),
+            done=self._take,
         )
 
 
-def issues_of(opened: Opened, measures: Measures, task: Task | None = None) -> Issues:
-    """The issues of the images that take part."""
+def issues_of(opened: Opened, measures: Measures, pairs: Pairs | None, task: Task) -> Issues:
+    """The issues of the images that take part; ``pairs`` are near duplicates that are known already."""
     if opened.table.excluded.any():
         measures = forget(measures, np.flatnonzero(opened.table.excluded))
-    progress = None if task is None else (lambda _done, _total: not task.cancelled)
-    return find_issues(opened.images, opened.splits, measures, progress=progress)
+    return find_issues(opened.images, opened.splits, measures, pairs=pairs, progress=lambda _done, _total: not task.cancelled)
 
 
-def _scan(task: Task, opened: Opened, known: Measures | None, *, all_of_them: bool) -> Found:
+def _scan(task: Task, opened: Opened, known: Measures | None, *, flips: bool, all_of_them: bool) -> Found:
     """In the background: load what is known, measure what is not, keep it, judge it."""
     images, index = opened.images, opened.index
     if index is not None and opened.fresh and opened.curation is not None:
@@ -146,11 +160,11 @@ def _scan(task: Task, opened: Opened, known: Measures | None, *, all_of_them: bo
         measures = Measures.empty(len(images)) if index is None else index.load_measures(images)
         measures = forget(measures, stale_rows(images, measures, progress=lambda _done, _total: not task.cancelled))
     missing = np.flatnonzero(measures.state == NOT_MEASURED)
-    if not len(missing):
-        return _judged(task, opened, measures)
     task.report(Found(measures=measures, issues=None))
     if not all_of_them:
         return Found(measures=measures, issues=None)
+    if not len(missing):
+        return _judged(task, opened, measures, flips)
     saver = _Saver(index, opened)
     for part in np.array_split(missing, max(1, len(missing) // 4096)):
         begun = len(images) - int((measures.state == NOT_MEASURED).sum())
@@ -160,13 +174,12 @@ def _scan(task: Task, opened: Opened, known: Measures | None, *, all_of_them: bo
             break
         task.report(Found(measures=measures, issues=None))
     saver.save(measures)
-    return Found(measures=measures, issues=None) if task.cancelled else _judged(task, opened, measures)
+    return Found(measures=measures, issues=None) if task.cancelled else _judged(task, opened, measures, flips)
 
 
-def _judged(task: Task, opened: Opened, measures: Measures) -> Found:
-    curation = opened.curation
-    alike = alike_in(measures) if curation is not None and not curation.fixed and curation.plan.together else None
-    return Found(measures=measures, issues=issues_of(opened, measures, task), alike=alike)
+def _judged(task: Task, opened: Opened, measures: Measures, flips: bool) -> Found:
+    pairs = near_pairs(measures, flips=flips, progress=lambda _done, _total: not task.cancelled)
+    return Found(measures=measures, issues=issues_of(opened, measures, pairs, task), pairs=pairs)
 
 
 def _reporting(task: Task, begun: int, total: int) -> Callable[[int, int], bool]:

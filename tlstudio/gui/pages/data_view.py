@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QMenu, QStackedWidget, QVBoxLayout, QWidget
 
 from tlstudio.api.dataset import UNLABELLED
 from tlstudio.api.images import grey16
+from tlstudio.data.duplicates import star_groups
 from tlstudio.data.fixes import fix_for
 from tlstudio.gui.context import AppContext
 from tlstudio.gui.memory import Memory
@@ -43,6 +44,7 @@ class DataView(QWidget):
         self._context = context
         self.header = DataHeader(ask_folder, ask_file, open_sample)
         self.header.check_wanted.connect(self.check_images)
+        self.header.flips_changed.connect(lambda on: self.scan.count_flips(bool(on)))
         self.header.split_wanted.connect(self.edit_split)
         self.header.train_wanted.connect(lambda: context.page_requested.emit("train"))
         self.notes = InfoBar()
@@ -124,7 +126,7 @@ class DataView(QWidget):
         if self.opened is None:
             return
         self.browser.show_issue("")
-        if self.scan.complete:
+        if self.scan.complete and self.scan.issues is not None:
             self._tell_issues()
         else:
             self.scan.go_on()
@@ -139,9 +141,10 @@ class DataView(QWidget):
         if found.issues is not None and was_asked:
             self._show_issue(found.issues.of_kind(self.browser.issue))
         curation = None if self.opened is None else self.opened.curation
-        if curation is not None and found.alike is not None:
+        pairs = found.pairs
+        if curation is not None and pairs is not None and curation.plan.together and not curation.fixed:
             before = curation.table.splits
-            curation.draw_again(lambda: found.alike)
+            curation.draw_again(lambda: star_groups(pairs, len(found.measures)))
             self._keep_splits(curation)
             if not np.array_equal(curation.table.splits, before):
                 self._edited()
@@ -235,8 +238,9 @@ class DataView(QWidget):
             return
         from tlstudio.gui.pages.split_editor import SplitEditor
 
-        measures = self.scan.measures if self.scan.complete else None
-        self.split_editor = SplitEditor(self.opened, measures, self._context.workspace, self)
+        pairs = self.scan.pairs
+        alike = None if pairs is None else star_groups(pairs, len(self.opened.images))
+        self.split_editor = SplitEditor(self.opened, alike, self._context.workspace, self)
         self.split_editor.applied.connect(self._split_again)
         self.split_editor.open()
 

@@ -16,14 +16,14 @@ from PySide6.QtWidgets import (
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
+    QWidget,
 )
 
 from tlstudio.api.config import SPLIT_FIELDS, DataConfig
 from tlstudio.api.dataset import SPLIT_NAMES
 from tlstudio.api.images import printable
-from tlstudio.data.curation import Curation, alike_in
+from tlstudio.data.curation import Curation
 from tlstudio.data.edits import Table
-from tlstudio.data.measure import Measures
 from tlstudio.data.splits import group_names
 from tlstudio.gui import theme
 from tlstudio.gui.opening import Opened
@@ -40,19 +40,22 @@ _FOR = {
 
 
 class SplitEditor(QDialog):
-    """Settings on the left, counts of each class on the right, as they would be."""
+    """Settings on the left, counts of each class on the right, as they would be.
+
+    Args:
+        alike: a number for each image ``(N,)``, the same for near duplicates, -1 for none; ``None`` while nobody has looked.
+    """
 
     applied = Signal(object)
     """Curation: the images with the split that the user wants."""
 
-    def __init__(self, opened: Opened, measures: Measures | None, workspace: Path, parent: object = None) -> None:
+    def __init__(self, opened: Opened, alike: NDArray[np.int64] | None, workspace: Path, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle(self.tr("Split"))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.resize(760, 480)
         assert opened.curation is not None
-        self._opened, self._measures, self._workspace = opened, measures, workspace
-        self._alike: NDArray[np.int64] | None = None
+        self._opened, self._alike, self._workspace = opened, alike, workspace
         self._task: Task | None = None
         self.preview: Curation | None = None
         self.form = Form(DataConfig, sections=(Section(fields=SPLIT_FIELDS),))
@@ -113,11 +116,9 @@ class SplitEditor(QDialog):
         self._task = run_in_background(self, lambda _task: self._split(config), done=self._show, failed=self._fail)
 
     def _split(self, config: DataConfig) -> tuple[Curation, str]:
-        original, measures = self._opened.curation.original, self._measures  # type: ignore[union-attr]
-        if self._alike is None and measures is not None:
-            self._alike = alike_in(measures)
+        assert self._opened.curation is not None
         alike = self._alike
-        curation = Curation(original, config, self._workspace, alike=lambda: alike)
+        curation = Curation(self._opened.curation.original, config, self._workspace, alike=lambda: alike)
         return curation, _about(curation, config, alike)
 
     def _show(self, found: tuple[Curation, str]) -> None:
