@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
 from tlstudio.api import decode
-from tlstudio.data.duplicates import Pairs, exact_groups, near_pairs, star_groups
+from tlstudio.data.duplicates import Pairs, connected_groups, exact_groups, inseparable, near_pairs, star_groups
 from tlstudio.data.looks import LOOK_SIDE, look_of
 from tlstudio.data.measure import MEASURED, UNREADABLE, Measures
 
@@ -138,3 +138,22 @@ def test_the_search_ends_when_told_to():
     pairs = near_pairs(measures, progress=lambda done, total: asked.append(done / total) or False)
     assert len(asked) == 1
     assert found(pairs) == {(0, 1)}  # of one and the same look, which needs no search
+
+
+def pairs_of(*pairs):
+    first, second = np.array(pairs, np.int64).reshape(-1, 2).T
+    return Pairs(first=first, second=second, similarity=np.ones(len(first), np.float32))
+
+
+def test_what_hangs_together_by_pairs_is_not_separated():
+    pairs = pairs_of((0, 3), (3, 5), (5, 6), (1, 7))
+    assert connected_groups(pairs.first, pairs.second, 9).tolist() == [0, 1, -1, 0, -1, 0, 0, 1, -1]
+    assert inseparable(pairs, 9).tolist() == [0, 1, -1, 0, -1, 0, 0, 1, -1]
+    assert (inseparable(pairs_of(), 3) == -1).all()
+
+
+def test_a_chain_through_a_whole_set_of_look_alikes_is_cut():
+    chain = pairs_of(*((i, i + 1) for i in range(999)))
+    groups = inseparable(chain, 1000)
+    assert np.bincount(groups).max() < 10
+    assert (groups >= 0).all()

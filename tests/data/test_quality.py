@@ -138,8 +138,8 @@ def test_it_goes_to_json_with_names(tmp_path):
     told = json.loads(json.dumps(issues.to_dict()))
     assert [issue["kind"] for issue in told["issues"]] == ["leak", "empty", "exact-duplicate"]
     assert told["issues"][0]["images"] == [
-        {"key": "000.png", "score": 1.0, "partner": "copy.png"},
-        {"key": "copy.png", "score": 1.0, "partner": "000.png"},
+        {"key": "000.png", "score": 1.0, "group": "000.png", "partner": "copy.png"},
+        {"key": "copy.png", "score": 1.0, "group": "000.png", "partner": "000.png"},
     ]
     assert told["issues"][1]["images"][0]["detail"] == "empty file"
     assert told["issues"][2]["images"][1]["group"] == "000.png"

@@ -17,7 +17,7 @@ from tlstudio import safe_io
 from tlstudio.api.config import SPLIT_FIELDS, DataConfig
 from tlstudio.api.dataset import NO_SPLIT, SPLIT_NAMES, ImageSet
 from tlstudio.api.errors import DataError
-from tlstudio.data.duplicates import near_pairs, star_groups
+from tlstudio.data.duplicates import inseparable, near_pairs
 from tlstudio.data.edits import JOURNAL, Edit, Journal, Table, apply, rows_of
 from tlstudio.data.measure import NOT_MEASURED, Measures
 from tlstudio.data.splits import FOLD_0, SplitPlan, assign_parts, known_parts, splits_of
@@ -166,7 +166,7 @@ class Curation:
 
 def alike_in(measures: Measures) -> NDArray[np.int64] | None:
     """A number for each image, the same for near duplicates, -1 for none; ``None`` while some image is not measured."""
-    return None if (measures.state == NOT_MEASURED).any() else star_groups(near_pairs(measures), len(measures))
+    return None if (measures.state == NOT_MEASURED).any() else inseparable(near_pairs(measures), len(measures))
 
 
 def _parts_text(parts: dict[str, int]) -> str:

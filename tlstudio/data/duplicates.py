@@ -44,6 +44,7 @@ _PROBES = 3
 _BLOCK = 8192
 _SMALL_BLOCK = 2048
 _PARTNERS = 16
+_MOST_CHAINED = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +117,37 @@ def star_groups(pairs: Pairs, rows: int) -> NDArray[np.int64]:
             free = near[groups[near] < 0]
             groups[free] = row
             groups[row] = row if len(free) else groups[near[0]]
+    return groups
+
+
+def connected_groups(first: NDArray[np.int64], second: NDArray[np.int64], rows: int) -> NDArray[np.int64]:
+    """``(N,)`` int64: the lowest row that a chain of pairs leads to, -1 for rows in no pair."""
+    lowest = np.arange(rows)
+    while True:
+        before = lowest.copy()
+        least = np.minimum(lowest[first], lowest[second])
+        np.minimum.at(lowest, first, least)
+        np.minimum.at(lowest, second, least)
+        lowest = lowest[lowest]
+        if np.array_equal(lowest, before):
+            break
+    result = np.full(rows, -1, np.int64)
+    for ends in (first, second):
+        result[ends] = lowest[ends]
+    return result
+
+
+def inseparable(pairs: Pairs, rows: int) -> NDArray[np.int64]:
+    """``(N,)`` int64: a number for each row, the same for rows to keep in one split, -1 for a row that is like no other.
+
+    All that hangs together through pairs; but where that would chain more than `_MOST_CHAINED` rows, only each leader and those
+    like it: in a set of look-alikes everything hangs together.
+    """
+    groups = connected_groups(pairs.first, pairs.second, rows)
+    sizes = np.bincount(groups[groups >= 0], minlength=rows)
+    chained = (groups >= 0) & (sizes[groups] > max(_MOST_CHAINED, rows // 100))
+    if chained.any():
+        groups[chained] = star_groups(pairs, rows)[chained]
     return groups
 
 

@@ -38,9 +38,9 @@ def damage(measures: Measures) -> list[Issue]:
         kind = "truncated" if reason.startswith("truncated") else "empty" if reason == "empty file" else "unreadable"
         by_kind[kind].append(row)
     words = {
-        "unreadable": ("Unreadable images", "cannot be read", "Replace them, or leave them out: a run would skip them."),
+        "unreadable": ("Unreadable", "cannot be read", "Replace them, or leave them out: a run would skip them."),
         "truncated": (
-            "Truncated images",
+            "Truncated",
             "end too early",
             "Copy them again from where they came; a part of each is lost.",
         ),
@@ -78,7 +78,7 @@ def remarks(measures: Measures) -> list[Issue]:
             "note", list(wrong), np.full(len(wrong), 0.5), wrong,
         ),
         _issue(
-            "remark", "Only partly used files", f"Of {counted(len(other), 'file')} only a part is used: {_most_common(other)}.",
+            "remark", "Used in part only", f"Of {counted(len(other), 'file')} only a part is used: {_most_common(other)}.",
             "Split pages and animations into files of their own if more of them should count.",
             "note", list(other), np.full(len(other), 0.3), other,
         ),
@@ -100,23 +100,23 @@ def looks(measures: Measures) -> list[Issue]:
     n = {name: int(found.sum()) for name, found in (("d", dark), ("b", bright), ("l", blurred), ("e", empty))}
     return [
         _issue(
-            "dark", "Dark images", f"{counted(n['d'], 'image')} {_is(n['d'])} nearly black: even the brightest parts are dim.",
+            "dark", "Dark", f"{counted(n['d'], 'image')} {_is(n['d'])} nearly black: even the brightest parts are dim.",
             "Look at them: if nothing can be seen, leave them out.", "warning", rows[dark], 1 - high[dark] / 0.5,
         ),
         _issue(
-            "bright", "Overexposed images",
+            "bright", "Overexposed",
             f"{counted(n['b'], 'image')} {_is(n['b'])} nearly white: even the darkest parts are light.",
             "Look at them: if nothing can be seen, leave them out.", "warning", rows[bright], low[bright],
         ),
         _issue(
-            "blurred", "Blurred images",
+            "blurred", "Blurred",
             f"{counted(n['l'], 'image')} {'has' if n['l'] == 1 else 'have'} no sharp edge at all: the sharpest is "
             f"{1 / max(bound, 0.01):.0f} pixels wide or more at 256 pixels.",
             "Look at them: if a person cannot tell the class, leave them out.",
             "warning", rows[blurred], 1 - sharpness[blurred] / (2 * max(bound, 1e-6)),
         ),
         _issue(
-            "low-information", "Images with hardly any content",
+            "low-information", "Hardly any content",
             f"{counted(n['e'], 'image')} {_is(n['e'])} of one colour or nearly so.",
             "Leave them out, unless emptiness is what a class means.",
             "warning", rows[empty], 1 - entropy[empty] / 16,

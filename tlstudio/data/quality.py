@@ -12,7 +12,7 @@ import numpy as np
 
 from tlstudio.api.dataset import NO_SPLIT, SPLIT_NAMES, UNLABELLED, ImageSet
 from tlstudio.data import oddities
-from tlstudio.data.duplicates import Pairs, exact_groups, near_pairs, same_look, star_groups
+from tlstudio.data.duplicates import Pairs, connected_groups, exact_groups, near_pairs, same_look, star_groups
 from tlstudio.data.issues import Issue, Issues, Severity, counted
 from tlstudio.data.measure import MEASURED, NOT_MEASURED, Measures
 from tlstudio.data.threads import Progress
@@ -143,7 +143,7 @@ def _leaks(same: _Same, splits: NDArray[np.int8]) -> list[Issue]:
     ]
     return [
         _pairwise(
-            "leak", "Same picture in two splits", "; ".join(parts) + ".",
+            "leak", "Leaks between splits", "; ".join(parts) + ".",
             "Keep each picture in one split: a model is judged too well on pictures that it was trained on.", found,
         )
     ]  # fmt: skip
@@ -157,17 +157,18 @@ def _conflicts(same: _Same, images: ImageSet) -> list[Issue]:
         sentence = f"{counted(len(found.rows), 'image')} show a picture that has another label elsewhere, such as {a} and {b}."
     return [
         _pairwise(
-            "label-conflict", "Same picture with two labels", sentence,
+            "label-conflict", "Two labels, one picture", sentence,
             "Look at each pair and correct the wrong label, or leave both out.", found,
         )
     ]  # fmt: skip
 
 
 def _pairwise(kind: str, title: str, sentence: str, advice: str, found: Clashes) -> Issue:
+    rows, partners = np.array(found.rows, np.int64), np.array(found.partners, np.int64)
+    groups = connected_groups(rows, partners, int(max(rows.max(initial=0), partners.max(initial=0))) + 1)
     return Issue(
         kind=kind, title=title, sentence=sentence, advice=advice, severity="error",
-        rows=np.array(found.rows, np.int64), scores=np.array(found.similarity, np.float32),
-        partners=np.array(found.partners, np.int64),
+        rows=rows, scores=np.array(found.similarity, np.float32), groups=groups[rows], partners=partners,
     )  # fmt: skip
 
 
@@ -178,7 +179,7 @@ def _exact(measures: Measures) -> list[Issue]:
     copies = len(rows) - leaders
     return [
         Issue(
-            kind="exact-duplicate", title="Exact copies", severity="warning",
+            kind="exact-duplicate", title="Exact duplicates", severity="warning",
             sentence=f"{counted(leaders, 'image')} {'is' if leaders == 1 else 'are'} there more than once: "
             f"{counted(copies, 'exact copy', 'exact copies')} could go.",
             advice="Leave all but one of each out: copies weigh more than other images.",
@@ -196,7 +197,7 @@ def _near(measures: Measures, pairs: Pairs) -> list[Issue]:
     count = len(np.unique(groups[rows]))
     return [
         Issue(
-            kind="near-duplicate", title="Nearly the same pictures", severity="warning",
+            kind="near-duplicate", title="Near duplicates", severity="warning",
             sentence=f"{counted(len(rows), 'image')} are {counted(count, 'picture')} in several versions that differ in size, "
             "compression, brightness or margin only.",
             advice="Keep each group in one split, or leave all but the best of it out.",

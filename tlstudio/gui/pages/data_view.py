@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QMenu, QStackedWidget, QVBoxLayout, QWidget
 
 from tlstudio.api.dataset import UNLABELLED
 from tlstudio.api.images import grey16
-from tlstudio.data.duplicates import star_groups
+from tlstudio.data.duplicates import inseparable
 from tlstudio.data.fixes import fix_for
 from tlstudio.gui.context import AppContext
 from tlstudio.gui.memory import Memory
@@ -144,7 +144,7 @@ class DataView(QWidget):
         pairs = found.pairs
         if curation is not None and pairs is not None and curation.plan.together and not curation.fixed:
             before = curation.table.splits
-            curation.draw_again(lambda: star_groups(pairs, len(found.measures)))
+            curation.draw_again(lambda: inseparable(pairs, len(found.measures)))
             self._keep_splits(curation)
             if not np.array_equal(curation.table.splits, before):
                 self._edited()
@@ -239,7 +239,7 @@ class DataView(QWidget):
         from tlstudio.gui.pages.split_editor import SplitEditor
 
         pairs = self.scan.pairs
-        alike = None if pairs is None else star_groups(pairs, len(self.opened.images))
+        alike = None if pairs is None else inseparable(pairs, len(self.opened.images))
         self.split_editor = SplitEditor(self.opened, alike, self._context.workspace, self)
         self.split_editor.applied.connect(self._split_again)
         self.split_editor.open()
