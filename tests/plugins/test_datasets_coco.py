@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from dataset_kinds import rows, said, ways
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -14,6 +15,7 @@ from tlstudio.testing import check_dataset
 
 SPECS = {spec.name: spec for spec in tlstudio_datasets.register_datasets()}
 SPEC = SPECS["coco"]
+opened, refused = ways(SPEC)
 
 
 def coco(**changes):
@@ -49,24 +51,6 @@ def make(make_files):
         return file
 
     return write
-
-
-def opened(path, **options):
-    return SPEC.open(SPEC.options(path=path, **options))
-
-
-def refused(path, **options):
-    with pytest.raises(DataError) as caught:
-        opened(path, **options)
-    return caught.value
-
-
-def said(images, *words):
-    return any(all(word in note for word in words) for note in images.notes)
-
-
-def rows(images):
-    return {key: images.classes[label] for key, label in zip(images.keys, images.labels, strict=True)}
 
 
 class TestObjects:

@@ -4,15 +4,17 @@ import json
 import os
 
 import pytest
+from dataset_kinds import rows, said, ways
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tlstudio_datasets
-from tlstudio.api import NO_SPLIT, TEST, TRAIN, UNLABELLED, VAL, DataError, ImageSet
+from tlstudio.api import NO_SPLIT, TEST, TRAIN, VAL, DataError, ImageSet
 from tlstudio.testing import check_dataset
 
 SPECS = {spec.name: spec for spec in tlstudio_datasets.register_datasets()}
 SPEC = SPECS["imagefolder"]
+opened, refused = ways(SPEC)
 PLAIN = [("a.jpg", "cat"), ("b.jpg", "dog"), ("c.jpg", "cat")]
 
 
@@ -26,25 +28,6 @@ def folder(make_files):
         return make_files(*images, **{name: lines(PLAIN) if content is None else content})
 
     return make
-
-
-def opened(path, **options):
-    return SPEC.open(SPEC.options(path=path, **options))
-
-
-def refused(path, **options):
-    with pytest.raises(DataError) as caught:
-        opened(path, **options)
-    return caught.value
-
-
-def rows(images):
-    names = [None if label == UNLABELLED else images.classes[label] for label in images.labels]
-    return dict(zip(images.keys, names, strict=True))
-
-
-def said(images, *words):
-    return any(all(word in note for word in words) for note in images.notes)
 
 
 class TestLayouts:

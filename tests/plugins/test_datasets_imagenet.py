@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+from dataset_kinds import said, ways
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -13,24 +14,11 @@ from tlstudio.testing import check_dataset
 
 SPECS = {spec.name: spec for spec in tlstudio_datasets.register_datasets()}
 SPEC = SPECS["imagenet"]
+opened, refused = ways(SPEC)
 CRANE, TENCH, MACHINE = "n02012849", "n01440764", "n03126707"
 WORDS = f"{CRANE} crane\n{TENCH} tench, Tinca tinca\n{MACHINE} crane\n"
 PLAIN = [f"train/{CRANE}/{CRANE}_1.JPEG", f"train/{TENCH}/{TENCH}_1.JPEG", f"train/{MACHINE}/{MACHINE}_9.JPEG"]
 FLAT = [f"ILSVRC2012_val_0000000{number}.JPEG" for number in (1, 2, 3)]
-
-
-def opened(path):
-    return SPEC.open(SPEC.options(path=path))
-
-
-def refused(path):
-    with pytest.raises(DataError) as caught:
-        opened(path)
-    return caught.value
-
-
-def said(images, *words):
-    return any(all(word in note for word in words) for note in images.notes)
 
 
 def val_rows(images):

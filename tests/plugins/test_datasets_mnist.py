@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dataset_kinds import ways
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from tlstudio.testing import check_dataset
 
 SPECS = {spec.name: spec for spec in tlstudio_datasets.register_datasets()}
 SPEC = SPECS["mnist"]
+opened, refused = ways(SPEC)
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 
 
@@ -35,16 +37,6 @@ def write(folder, prefix="", words=("train", "t10k"), counts=(20, 10), first=0, 
         ):
             (folder / f"{name}{'.gz' if packed else ''}").write_bytes(gzip.compress(data) if packed else data)
     return folder
-
-
-def opened(path, **options):
-    return SPEC.open(SPEC.options(path=path, **options))
-
-
-def refused(path, **options):
-    with pytest.raises(DataError) as caught:
-        opened(path, **options)
-    return caught.value
 
 
 @pytest.mark.parametrize("packed", [False, True])

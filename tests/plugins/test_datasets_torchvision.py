@@ -11,29 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dataset_kinds import said, ways
 from PIL import Image
 
 import tlstudio_datasets
-from tlstudio.api import NO_SPLIT, TEST, TRAIN, VAL, DataError
+from tlstudio.api import NO_SPLIT, TEST, TRAIN, VAL
 from tlstudio.testing import check_dataset
 
 SPECS = {spec.name: spec for spec in tlstudio_datasets.register_datasets()}
 SPEC = SPECS["torchvision"]
+opened, refused = ways(SPEC)
 FASHION = Path("/usr/share/datasets/fashion-mnist")
-
-
-def opened(path, **options):
-    return SPEC.open(SPEC.options(path=path, **options))
-
-
-def refused(path, **options):
-    with pytest.raises(DataError) as caught:
-        opened(path, **options)
-    return caught.value
-
-
-def said(images, *words):
-    return any(all(word in note for word in words) for note in images.notes)
 
 
 def text(root, name, *lines):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dataset_kinds import rows, said, ways
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -14,6 +15,7 @@ from tlstudio.testing import check_dataset
 
 SPECS = {spec.name: spec for spec in tlstudio_datasets.register_datasets()}
 SPEC = SPECS["voc"]
+opened, refused = ways(SPEC)
 BCCD = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "bccd"
 BOMB = '<!DOCTYPE a [<!ENTITY x "ha"><!ENTITY y "&x;&x;&x;">]>'
 OUTSIDE = '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]>'
@@ -47,24 +49,6 @@ def devkit(make_files):
         return root
 
     return make
-
-
-def opened(path, **options):
-    return SPEC.open(SPEC.options(path=path, **options))
-
-
-def refused(path, **options):
-    with pytest.raises(DataError) as caught:
-        opened(path, **options)
-    return caught.value
-
-
-def said(images, *words):
-    return any(all(word in note for word in words) for note in images.notes)
-
-
-def rows(images):
-    return {key: images.classes[label] for key, label in zip(images.keys, images.labels, strict=True)}
 
 
 class TestObjects:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from dataset_kinds import rows, said, ways
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -12,6 +13,7 @@ from tlstudio.testing import check_dataset
 
 SPECS = {spec.name: spec for spec in tlstudio_datasets.register_datasets()}
 SPEC = SPECS["yolo"]
+opened, refused = ways(SPEC)
 YAML = "path: .\ntrain: images/train\nval: images/val\nnames:\n  0: cat\n  1: dog\n"
 ROW = "0 0.5 0.5 0.5 0.5\n"
 
@@ -39,24 +41,6 @@ def plain(make):
         return make({**texts, **more})
 
     return write
-
-
-def opened(path, **options):
-    return SPEC.open(SPEC.options(path=path, **options))
-
-
-def refused(path, **options):
-    with pytest.raises(DataError) as caught:
-        opened(path, **options)
-    return caught.value
-
-
-def said(images, *words):
-    return any(all(word in note for word in words) for note in images.notes)
-
-
-def rows(images):
-    return {key: images.classes[label] for key, label in zip(images.keys, images.labels, strict=True)}
 
 
 class TestRows:
