@@ -8,39 +8,21 @@ import time
 from pathlib import Path
 
 import pytest
+from dataset_kinds import rows, said, ways
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tlstudio_datasets
-from tlstudio.api import TEST, TRAIN, VAL, DataError
+from tlstudio.api import TEST, TRAIN, VAL
 from tlstudio.testing import check_dataset
 from tlstudio_datasets.words import lookalike_notes, natural_key, printable
 
 SPEC = next(spec for spec in tlstudio_datasets.register_datasets() if spec.name == "folder")
-needs_links = pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
-
-
-def opened(path):
-    return SPEC.open(SPEC.options(path=path))
-
-
-def refused(path):
-    with pytest.raises(DataError) as caught:
-        opened(path)
-    return caught.value
-
-
-def rows(images):
-    return {key: images.classes[label] for key, label in zip(images.keys, images.labels, strict=True)}
+opened, refused = ways(SPEC)
 
 
 def split_rows(images):
     return dict(zip(images.keys, images.splits.tolist(), strict=True))
-
-
-def said(images, *words):
-    """Whether one of the notes has all the words."""
-    return any(all(word in note for word in words) for note in images.notes)
 
 
 def test_listing_is_quick_and_without_torch(list_plugin):
@@ -254,65 +236,6 @@ class TestLeftOut:
         monkeypatch.setattr(os, "scandir", guarded)
         assert "Permission denied" in str(refused(root))
         assert SPEC.recognise(root) <= 0.05
-
-
-@needs_links
-class TestLinks:
-    def test_a_circle_is_cut(self, make_files):
-        root = make_files("a/1.jpg", "b/1.jpg")
-        (root / "a" / "self").symlink_to(root / "a")
-        (root / "a" / "up").symlink_to(root)
-        (root / "b" / "other").symlink_to("../a")
-        (root / "b" / "knot").symlink_to("knot")
-        images = opened(root)
-        assert images.keys == ("a/1.jpg", "b/1.jpg")
-        assert said(images, "read already", "a/self", "a/up", "b/other")
-        assert said(images, "lead nowhere", "b/knot")
-
-    def test_links_out_of_the_root_are_not_followed(self, make_files, tmp_path):
-        outside = make_files("secret/1.jpg", root=tmp_path / "outside")
-        root = make_files("a/1.jpg", "b/1.jpg")
-        (root / "c").symlink_to(outside / "secret")
-        (root / "a" / "2.jpg").symlink_to(outside / "secret" / "1.jpg")
-        (root / "b" / "deep").symlink_to(outside)
-        images = opened(root)
-        assert images.keys == ("a/1.jpg", "b/1.jpg")
-        assert said(images, "lead out", "a/2.jpg", "b/deep", "c")
-
-    def test_a_sibling_whose_name_begins_alike_is_outside(self, make_files, tmp_path):
-        outside = make_files("1.jpg", root=tmp_path / "data-more")
-        root = make_files("a/1.jpg", "b/1.jpg")
-        (root / "a" / "2.jpg").symlink_to(outside / "1.jpg")
-        assert len(opened(root)) == 2
-
-    def test_links_inside_the_root_are_followed_once(self, make_files):
-        root = make_files("all/cat/1.jpg", "all/dog/1.jpg")
-        for split, name in (("train", "cat"), ("train", "dog"), ("val", "cat")):
-            (root / split / name).mkdir(parents=True)
-        (root / "train" / "cat" / "1.jpg").symlink_to("../../all/cat/1.jpg")
-        (root / "train" / "dog" / "1.jpg").symlink_to("../../all/dog/1.jpg")
-        (root / "val" / "cat" / "2.jpg").symlink_to("../../all/cat/1.jpg")
-        images = opened(root)
-        assert images.keys == ("train/cat/1.jpg", "train/dog/1.jpg", "val/cat/2.jpg")
-
-    def test_a_class_that_is_a_link_to_a_folder_inside(self, make_files):
-        root = make_files("train/a/1.jpg", "train/b/1.jpg", "val/b/1.jpg", "pool/1.jpg")
-        (root / "val" / "a").symlink_to("../pool")
-        assert rows(opened(root))["val/a/1.jpg"] == "a"
-
-    def test_doubling_links_end_quickly(self, make_files):
-        root = make_files("a/1.jpg", "b/1.jpg", *(f"b/{level}/x.jpg" for level in range(25)))
-        for level in range(24):
-            for name in ("left", "right"):
-                (root / "b" / str(level) / name).symlink_to(f"../{level + 1}")
-        assert len(opened(root)) == 27
-
-    def test_a_root_that_is_a_link_is_fine(self, make_files, tmp_path):
-        make_files("a/1.jpg", "b/1.jpg")
-        (tmp_path / "link").symlink_to(tmp_path / "data")
-        images = opened(tmp_path / "link")
-        assert images.root == tmp_path / "link"
-        assert images.load(0).size == (24, 16)
 
 
 class TestErrors:
