@@ -12,6 +12,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -176,13 +177,15 @@ def stale_rows(images: ImageSet, measures: Measures, *, progress: Progress | Non
 
 
 def forget(measures: Measures, rows: NDArray[np.int64]) -> Measures:
-    """The same, with these rows not measured."""
-    kept = measures.copy()
-    kept.state[rows] = NOT_MEASURED
-    for row in rows.tolist():
-        kept.reasons.pop(row, None)
-        kept.remarks.pop(row, None)
-    return kept
+    """The same, with these rows not measured; the columns that do not change are shared."""
+    if not len(rows):
+        return measures
+    state = measures.state.copy()
+    state[rows] = NOT_MEASURED
+    gone = set(rows.tolist())
+    reasons = {row: text for row, text in measures.reasons.items() if row not in gone}
+    remarks = {row: text for row, text in measures.remarks.items() if row not in gone}
+    return replace(measures, state=state, reasons=reasons, remarks=remarks)
 
 
 def _about(database: sqlite3.Connection) -> dict[str, Any]:

@@ -146,18 +146,19 @@ def measure(
     *,
     known: Measures | None = None,
     rows: NDArray[np.int64] | None = None,
+    in_place: bool = False,
     progress: Progress | None = None,
     threads: int | None = None,
 ) -> Measures:
     """Read, decode and measure images.
 
     Args:
-        known: what is known already; it is not changed.
+        known: what is known already; it is not changed, unless ``in_place``: a million rows are some hundred megabytes.
         rows: which rows to measure; by default those of ``known`` that are not measured.
         progress: see `Progress`; rows that were not reached when it ends the work stay `NOT_MEASURED`.
         threads: by default one a core, or a single one for pictures so small that threads would wait for each other's Python.
     """
-    result = Measures.empty(len(images)) if known is None else known.copy()
+    result = Measures.empty(len(images)) if known is None else known if in_place else known.copy()
     wanted = np.flatnonzero(result.state == NOT_MEASURED) if rows is None else np.asarray(rows, np.int64)
     done = 0
     threads = threads or _threads_for(images, wanted)

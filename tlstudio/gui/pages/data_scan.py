@@ -168,7 +168,7 @@ def _scan(task: Task, opened: Opened, known: Measures | None, *, flips: bool, al
     saver = _Saver(index, opened)
     for part in np.array_split(missing, max(1, len(missing) // 4096)):
         begun = len(images) - int((measures.state == NOT_MEASURED).sum())
-        measures = measure(images, known=measures, rows=part, progress=_reporting(task, begun, len(images)))
+        measures = measure(images, known=measures, rows=part, in_place=True, progress=_reporting(task, begun, len(images)))
         saver.take(measures, part)
         if task.cancelled:
             break
