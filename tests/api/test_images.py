@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tlstudio.api import ImageError, ImageSet, decode
-from tlstudio.api.images import crop, image_size
+from tlstudio.api.images import Limits, crop, image_size
 
 
 def encode(image, kind="PNG", **options):
@@ -149,3 +149,27 @@ def test_a_row_with_a_box_loads_as_that_part_of_its_picture(tmp_path):
 def test_a_box_without_a_size_is_named(box):
     with pytest.raises(ImageError, match="no size"):
         crop(Image.new("RGB", (9, 9)), box)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
+def test_a_cut_picture_is_taken_where_the_user_allows_it(kind):
+    data = encode(photo(300, 200), kind)
+    cut = data[: len(data) * 2 // 3]
+    with pytest.raises(ImageError, match="truncated"):
+        decode(cut)
+    image = decode(cut, limits=Limits(damaged=True))
+    whole = np.asarray(decode(data), int)
+    assert image.size == (300, 200)
+    assert np.abs(np.asarray(image, int)[:60] - whole[:60]).max() < 3
+    with pytest.raises(ImageError, match="not an image"):
+        decode(b"no image at all", limits=Limits(damaged=True))
+
+
+def test_a_very_large_picture_is_refused_with_the_limit_and_made_smaller_where_the_user_allows_it():
+    huge = encode(Image.new("1", (15_000, 14_000)), "TIFF", compression="group4")
+    with pytest.raises(ImageError, match="limit is 90 megapixels"):
+        decode(huge)
+    image = decode(huge, limits=Limits(megapixels=300))
+    assert image.size == (7500, 7000)
+    with pytest.raises(ImageError, match="limit is 1 megapixels"):
+        decode(encode(photo(1200, 1000)), limits=Limits(megapixels=1))

@@ -21,7 +21,11 @@ from tlstudio.gui.widgets.editors import Bounds, Choice, ChoiceBox, JsonBox, Num
 from tlstudio.gui.widgets.form import Form, OptionsEditor, Section, fields_of
 
 OTHER = {
-    "data": {"path": "/data/a b", "dataset": "datasets/folder", "options": {}, "image_size": 160, "val_fraction": 0.35},
+    "data": {
+        "path": "/data/a b", "dataset": "datasets/folder", "options": {}, "image_size": 160, "val_fraction": 0.35,
+        "split": "kfold", "test_fraction": 0.1, "folds": 7, "fold": 3, "split_seed": 4, "group_by": "p[0-9]+",
+        "duplicates_together": False, "accept_damaged": True, "megapixels": 300,
+    },
     "model": {"backbone": "torchvision/resnet18", "weights": "none"},
     "freezing": {"strategy": "freezing/last-stages", "options": {"k": 3, "stage_factor": 0.02}},
     "augment": {"preset": "strong", "vertical_flip": True, "views": 7},

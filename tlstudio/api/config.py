@@ -66,6 +66,14 @@ class DataConfig(_Section):
         description="Near duplicates that a check of the images has found stay in one split.",
     )  # fmt: skip
 
+    accept_damaged: bool = Field(
+        False, title="Accept cut images", description="Take images whose file is cut off; what is missing of them is grey."
+    )
+    megapixels: int = Field(
+        90, ge=1, le=2000, title="Largest image",
+        description="Megapixels above which an image is refused; those above 90 are made smaller as they are read.",
+    )  # fmt: skip
+
     @field_validator("group_by")
     @classmethod
     def _is_expression(cls, value: str) -> str:

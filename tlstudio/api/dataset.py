@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from tlstudio.api.images import crop, decode
+from tlstudio.api.images import USUAL, Limits, crop, decode
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,6 +50,7 @@ class ImageSet:
         read: for those: ``read(index) -> RGB image``; must pickle (a top-level callable object).
         sources: absolute paths of the files that labels were read from, such as a CSV file: a change of one changes the data.
         notes: plain sentences about what was found and left out, for the user.
+        limits: which pictures to take; the host sets it to the user's wish.
     """
 
     classes: tuple[str, ...]
@@ -63,6 +64,7 @@ class ImageSet:
     read: Callable[[int], Image] | None = None
     sources: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    limits: Limits = USUAL
 
     def __post_init__(self) -> None:
         """Check that the columns fit together; a plugin author sees a `ValueError` that says what does not."""
@@ -121,8 +123,8 @@ class ImageSet:
         path = self.path(index)
         assert path is not None
         if self.boxes is None:
-            return decode(path, draft=draft)
-        return crop(decode(path), self.boxes[index].tolist())
+            return decode(path, draft=draft, limits=self.limits)
+        return crop(decode(path, limits=self.limits), self.boxes[index].tolist())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ import math
 import os
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tlstudio.api.errors import ImageError
@@ -18,13 +19,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from PIL.Image import Image
+    from PIL.ImageFile import ImageFile
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
 IGNORED_NAMES = frozenset({".ds_store", "thumbs.db", "desktop.ini", "__macosx", ".ipynb_checkpoints"})
 
 _FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")  # never EPS: Pillow would start Ghostscript for it
 _MAX_BYTES = 512 * 2**20
-_MAX_PIXELS = 89_478_485  # Pillow's own limit for a decompression bomb
+_USUAL_PIXELS = 90 * 10**6  # about Pillow's own limit for a decompression bomb
 _MAX_ASPECT = 1000
 
 
@@ -46,7 +48,23 @@ def printable(name: str) -> str:
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in safe)
 
 
-def decode(source: str | os.PathLike[str] | bytes, *, draft: int | None = None) -> Image:
+@dataclass(frozen=True)
+class Limits:
+    """What `decode` takes. By default sound pictures of any usual size; the user may allow more for their own data.
+
+    Args:
+        megapixels: how large a picture may be; what is larger than 90 megapixels is made smaller as it is read.
+        damaged: whether a picture that is cut off counts; what is missing of it is grey or black.
+    """
+
+    megapixels: int = _USUAL_PIXELS // 10**6
+    damaged: bool = False
+
+
+USUAL = Limits()
+
+
+def decode(source: str | os.PathLike[str] | bytes, *, draft: int | None = None, limits: Limits = USUAL) -> Image:
     """Decode one image file to 8-bit RGB, upright.
 
     EXIF orientation is applied; 16-bit grey keeps its full range; palettes and transparency land on white; of an
@@ -55,6 +73,7 @@ def decode(source: str | os.PathLike[str] | bytes, *, draft: int | None = None) 
     Args:
         source: a path, or the bytes of a file.
         draft: for thumbnails: a side length in pixels below which JPEG may be decoded smaller (never below this).
+        limits: what to take, where it is more than the usual.
 
     Raises:
         ImageError: empty, truncated, not an image, too large or too thin.
@@ -64,21 +83,27 @@ def decode(source: str | os.PathLike[str] | bytes, *, draft: int | None = None) 
     data = source if isinstance(source, bytes) else read_bytes(source)
     if not data:
         raise ImageError("empty file")
+    if limits.megapixels > USUAL.megapixels and Image.MAX_IMAGE_PIXELS is not None:
+        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, limits.megapixels * 10**6)  # else Pillow refuses first
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-                _check_size(*image.size)
+                _check_size(*image.size, limits)
+                smaller = math.ceil(math.sqrt(image.width * image.height / _USUAL_PIXELS))
                 if draft is not None:
                     image.draft("RGB", (draft, draft))
-                image.load()
-                return _to_rgb(_upright(image))
+                elif smaller > 1:
+                    image.draft("RGB", (image.width // smaller, image.height // smaller))
+                _load(image, limits)
+                picture = _to_rgb(_upright(image))
+                return picture if picture.width * picture.height <= _USUAL_PIXELS else picture.reduce(smaller)
         except ImageError:
             raise
         except UnidentifiedImageError:
             raise ImageError("not an image") from None
         except Image.DecompressionBombError:
-            raise ImageError("too many pixels") from None
+            raise ImageError(f"too many pixels (the limit is {limits.megapixels} megapixels)") from None
         except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, MemoryError, OverflowError) as error:
             reason = "truncated" if "truncated" in str(error).lower() else f"damaged ({error})"
             raise ImageError(reason) from None
@@ -171,9 +196,18 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
         raise ImageError(f"cannot be read ({error.strerror or error})") from None
 
 
-def _check_size(width: int, height: int) -> None:
-    if width * height > _MAX_PIXELS:
-        raise ImageError(f"too many pixels ({width} x {height}; the limit is {_MAX_PIXELS // 10**6} megapixels)")
+def _load(image: ImageFile, limits: Limits) -> None:
+    try:
+        image.load()
+    except OSError as error:
+        if not limits.damaged or "truncated" not in str(error).lower():
+            raise
+        image.tile = []  # what was decoded so far is there; nothing more is asked for
+
+
+def _check_size(width: int, height: int, limits: Limits = USUAL) -> None:
+    if width * height > limits.megapixels * 10**6:
+        raise ImageError(f"too many pixels ({width} x {height}; the limit is {limits.megapixels} megapixels)")
     if max(width, height) > _MAX_ASPECT * min(width, height):
         raise ImageError(f"too thin ({width} x {height})")
 

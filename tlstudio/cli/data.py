@@ -46,19 +46,16 @@ def scan(
     Ends with 4 where nothing can be trained.
     """
     from tlstudio.api.errors import DataError
-    from tlstudio.data.index import forget, stale_rows
-    from tlstudio.data.measure import NOT_MEASURED, UNREADABLE, measure
+    from tlstudio.data.index import forget
+    from tlstudio.data.measure import UNREADABLE
     from tlstudio.data.quality import find_issues
+    from tlstudio.data.scan import look_up, measure_missing
 
     curation, index = _open(context, source)
     table, original = curation.table, curation.original
     images = table.taking_part()
-    measures = index.load_measures(original)
-    measures = forget(measures, stale_rows(original, measures))
-    if (measures.state == NOT_MEASURED).any():
-        with counting("Reading") as progress:
-            measures = measure(original, known=measures, progress=progress)
-        index.save_measures(original, measures)
+    with counting("Reading") as progress:
+        measures = measure_missing(original, look_up(original, index), index, progress=progress)
     taking_part = forget(measures, table.excluded.nonzero()[0])
     with counting("Comparing") as progress:
         issues = find_issues(images, table.splits, taking_part, flips=flips, progress=progress)

@@ -148,26 +148,34 @@ class Headers:
     height: NDArray[np.int32]
 
 
-def headers(images: ImageSet, *, progress: Progress | None = None, threads: int | None = None) -> Headers:
+def headers(
+    images: ImageSet,
+    *,
+    rows: NDArray[np.int64] | None = None,
+    progress: Progress | None = None,
+    threads: int | None = None,
+) -> Headers:
     """Size, time of change, width and height of every image without decoding any, for the index as it opens.
 
     Unknown values are -1 (size, time) and 0 (width, height), also for rows that were not reached when ``progress`` ended the
     work. Width and height are those of the row's box where it has one.
 
     Args:
+        rows: which rows to read; by default all. The others stay unknown.
         progress: see `Progress`.
         threads: by default one, or some where the drive is slow.
     """
     size, modified = (np.full(len(images), -1, np.int64) for _ in range(2))
     width, height = (np.zeros(len(images), np.int32) for _ in range(2))
-    jobs = [[rows] for rows in np.array_split(np.arange(len(images)), -(-len(images) // _FILES_A_JOB) or 1)]
+    wanted = np.arange(len(images)) if rows is None else rows
+    jobs = [[part] for part in np.array_split(wanted, -(-len(wanted) // _FILES_A_JOB) or 1)]
     done = 0
-    results = in_threads(lambda rows: [(rows, _read_headers(images, rows))], jobs, threads or _threads_for(images))
+    results = in_threads(lambda part: [(part, _read_headers(images, part))], jobs, threads or _threads_for(images))
     for found in results:
-        for rows, values in found:
-            done += len(rows)
-            size[rows], modified[rows], width[rows], height[rows] = values
-        if progress is not None and not progress(done, len(images)):
+        for part, values in found:
+            done += len(part)
+            size[part], modified[part], width[part], height[part] = values
+        if progress is not None and not progress(done, len(wanted)):
             break
     results.close()
     return Headers(file_size=size, modified=modified, width=width, height=height)

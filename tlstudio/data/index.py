@@ -50,7 +50,10 @@ class Index:
     """
 
     def __init__(self, config: DataConfig, *, kinds: Iterable[str] = (), folder: Path | None = None) -> None:
-        self.path = (folder or paths.cache() / "index") / f"{identity(config)}.sqlite"
+        usual = DataConfig()
+        limits = (config.megapixels, config.accept_damaged)  # they decide what is unreadable
+        other = "" if limits == (usual.megapixels, usual.accept_damaged) else f"-{limits[0]}{'d' * limits[1]}"
+        self.path = (folder or paths.cache() / "index") / f"{identity(config)}{other}.sqlite"
         self._opened = (config.path,) if config.path and os.path.isfile(config.path) else ()
         self._kinds = [config.dataset] if config.dataset else sorted(kinds)
 

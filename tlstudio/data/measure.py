@@ -218,7 +218,7 @@ def _measure_rows(images: ImageSet, rows: list[int]) -> list[_Row]:
         return [_Row(row, file_size, modified, reason=_reason(error)) for row in rows]
     digest = hashlib.blake2b(data, digest_size=DIGEST_SIZE).digest()
     try:
-        image = decode(data, draft=_DRAFT if images.boxes is None else None)
+        image = decode(data, draft=_DRAFT if images.boxes is None else None, limits=images.limits)
     except ImageError as error:
         return [_Row(row, file_size, modified, digest=digest, reason=_reason(error)) for row in rows]
     shared = _Row(-1, file_size, modified, digest=digest, remark=remark_on(path.name, data))

@@ -17,6 +17,7 @@ from tlstudio.data.edits import Table
 from tlstudio.data.index import Index
 from tlstudio.data.query import Known, Sort, find, sort
 from tlstudio.registry import Catalog
+from tlstudio.registry.catalog import within_limits
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -72,7 +73,7 @@ def open_data(catalog: Catalog, config: DataConfig, workspace: Path) -> Opened:
     config = with_chosen_split(config, workspace)
     index = Index(config, kinds=catalog.datasets)
     known = index.load_images()
-    images = catalog.open_images(config) if known is None else known
+    images = catalog.open_images(config) if known is None else within_limits(known, config)
     if not len(images):
         raise DataError("There are no images to show.", hint="Choose a folder with one subfolder of images for each class.")
     curation = Curation(images, config, workspace)

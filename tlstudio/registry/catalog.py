@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +14,7 @@ from tlstudio.api.config import DataConfig, TrainConfig, problems_of
 from tlstudio.api.dataset import DatasetSpec, ImageSet, Options
 from tlstudio.api.errors import ConfigError, DataError, Problem, WeightsError
 from tlstudio.api.freezing import FreezingSpec
+from tlstudio.api.images import Limits
 from tlstudio.data.archives import is_archive, unpacked
 from tlstudio.runs.store import find_run
 
@@ -49,7 +50,7 @@ class Recipe:
 
     def open_images(self) -> ImageSet:
         """The table of images; raises `DataError` where they cannot be used."""
-        return self.dataset.open(self.dataset_options)
+        return within_limits(self.dataset.open(self.dataset_options), self.config.data)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +92,7 @@ class Catalog:
         if found is None:
             raise ConfigError(tuple(problems))
         _, spec, options = found
-        return spec.open(options)
+        return within_limits(spec.open(options), data)
 
     def resolve(self, config: TrainConfig, *, workspace: Path) -> Recipe:
         """Turn names into records.
@@ -208,6 +209,12 @@ def weights_folder() -> Path:
 def _located(spec: WeightsSpec) -> ResolvedWeights | None:
     path = spec.locate()
     return None if path is None else ResolvedWeights(title=spec.name, path=path, spec=spec)
+
+
+def within_limits(images: ImageSet, data: DataConfig) -> ImageSet:
+    """The images, taken as the configuration allows: how large ones, and whether cut ones."""
+    limits = Limits(megapixels=data.megapixels, damaged=data.accept_damaged)
+    return images if limits == images.limits else replace(images, limits=limits)
 
 
 def _sureness(spec: DatasetSpec, path: Path) -> float:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from tlstudio.data.duplicates import Pairs, near_pairs
-from tlstudio.data.index import Index, forget, stale_rows
-from tlstudio.data.measure import NOT_MEASURED, Measures, measure
+from tlstudio.data.index import forget
+from tlstudio.data.measure import NOT_MEASURED, Measures
 from tlstudio.data.quality import Issues, find_issues
+from tlstudio.data.scan import look_up, measure_missing
 from tlstudio.gui.opening import Opened
 from tlstudio.gui.widgets.background import Task, run_in_background
 
 _BY_ITSELF = 100_000  # larger sets are checked when the user asks for it
 _SEARCHED_AGAIN = 10_000  # up to so many images near duplicates are looked for again after an edit
-_SAVE_S = 60.0
 _AFTER_EDITS_MS = 700
 
 
@@ -155,58 +152,19 @@ def _scan(task: Task, opened: Opened, known: Measures | None, *, flips: bool, al
     images, index = opened.images, opened.index
     if index is not None and opened.fresh and opened.curation is not None:
         index.save_images(opened.curation.original)
-    measures = known
-    if measures is None:
-        measures = Measures.empty(len(images)) if index is None else index.load_measures(images)
-        measures = forget(measures, stale_rows(images, measures, progress=lambda _done, _total: not task.cancelled))
-    missing = np.flatnonzero(measures.state == NOT_MEASURED)
+    measures = look_up(images, index, progress=lambda _done, _total: not task.cancelled) if known is None else known
     task.report(Found(measures=measures, issues=None))
     if not all_of_them:
         return Found(measures=measures, issues=None)
-    if not len(missing):
-        return _judged(task, opened, measures, flips)
-    saver = _Saver(index, opened)
-    for part in np.array_split(missing, max(1, len(missing) // 4096)):
-        begun = len(images) - int((measures.state == NOT_MEASURED).sum())
-        measures = measure(images, known=measures, rows=part, in_place=True, progress=_reporting(task, begun, len(images)))
-        saver.take(measures, part)
-        if task.cancelled:
-            break
-        task.report(Found(measures=measures, issues=None))
-    saver.save(measures)
+
+    def progress(done: int, total: int) -> bool:
+        task.report((done, total))
+        return not task.cancelled
+
+    measures = measure_missing(images, measures, index, progress=progress)
     return Found(measures=measures, issues=None) if task.cancelled else _judged(task, opened, measures, flips)
 
 
 def _judged(task: Task, opened: Opened, measures: Measures, flips: bool) -> Found:
     pairs = near_pairs(measures, flips=flips, progress=lambda _done, _total: not task.cancelled)
     return Found(measures=measures, issues=issues_of(opened, measures, pairs, task), pairs=pairs)
-
-
-def _reporting(task: Task, begun: int, total: int) -> Callable[[int, int], bool]:
-    def progress(done: int, _total: int) -> bool:
-        task.report((begun + done, total))
-        return not task.cancelled
-
-    return progress
-
-
-class _Saver:
-    """Keeps what was measured now and then, so that a long scan that is cut off is not lost."""
-
-    def __init__(self, index: Index | None, opened: Opened) -> None:
-        self._index, self._images = index, opened.images
-        self._rows: list[NDArray[np.int64]] = []
-        self._saved = time.monotonic()
-
-    def take(self, measures: Measures, rows: NDArray[np.int64]) -> None:
-        """These rows were measured."""
-        self._rows.append(rows)
-        if time.monotonic() - self._saved > _SAVE_S:
-            self.save(measures)
-
-    def save(self, measures: Measures) -> None:
-        """Write what is new."""
-        if self._index is not None and self._rows:
-            self._index.save_measures(self._images, measures, rows=np.concatenate(self._rows))
-        self._rows.clear()
-        self._saved = time.monotonic()

@@ -30,6 +30,7 @@ from tlstudio.registry import Catalog
 WIDTH = 376
 UNITS = {
     "data.image_size": "px",
+    "data.megapixels": "MP",
     "optim.warmup_steps": "steps",
     "run.patience": "epochs",
     "run.batch_size": "images",
