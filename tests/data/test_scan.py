@@ -9,9 +9,9 @@ from PIL import Image
 from tlstudio.api import ImageSet
 from tlstudio.api.config import DataConfig
 from tlstudio.data import measure as measuring
-from tlstudio.data.index import Index
+from tlstudio.data.index import Index, forget
 from tlstudio.data.measure import MEASURED, NOT_MEASURED
-from tlstudio.data.scan import look_up, measure_missing
+from tlstudio.data.scan import duplicates_in, look_up, measure_missing
 
 
 @pytest.fixture
@@ -74,3 +74,31 @@ def test_what_was_measured_before_the_user_gave_up_is_kept(images, index, read, 
     measures = measure_missing(images, look_up(images, index), index)
     assert sorted(read) == ["4.png", "5.png"]
     assert (measures.state == MEASURED).all()
+
+
+def test_near_duplicates_are_looked_for_once(images, index, monkeypatch):
+    from tlstudio.data import scan
+
+    Image.effect_noise((64, 48), 80).save(images.root / "0.png")
+    Image.open(images.root / "0.png").save(images.root / "1.png", compress_level=1)
+    measures = measure_missing(images, look_up(images, index), index)
+    first = duplicates_in(measures, index)
+    assert list(zip(first.first.tolist(), first.second.tolist(), strict=True)) == [(0, 1)]
+
+    def never(*_args, **_options):
+        raise AssertionError("looked again")
+
+    monkeypatch.setattr(scan, "near_pairs", never)
+    again = duplicates_in(measures, index)
+    assert (again.first.tolist(), again.similarity.tolist()) == ([0], first.similarity.tolist())
+    for changed, flips in ((measures, True), (forget(measures, np.array([1])), False)):
+        with pytest.raises(AssertionError, match="looked again"):
+            duplicates_in(changed, index, flips=flips)
+
+
+def test_a_search_that_was_ended_is_not_taken_for_a_whole_one(images, index):
+    for i in range(6):
+        Image.effect_noise((64, 48), 80).save(images.root / f"{i}.png")
+    measures = measure_missing(images, look_up(images, index), index)
+    duplicates_in(measures, index, progress=lambda _done, _total: False)
+    assert index.load_pairs(measures, flips=False) is None

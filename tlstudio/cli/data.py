@@ -49,7 +49,7 @@ def scan(
     from tlstudio.data.index import forget
     from tlstudio.data.measure import UNREADABLE
     from tlstudio.data.quality import find_issues
-    from tlstudio.data.scan import look_up, measure_missing
+    from tlstudio.data.scan import duplicates_in, look_up, measure_missing
 
     curation, index = _open(context, source)
     table, original = curation.table, curation.original
@@ -58,7 +58,8 @@ def scan(
         measures = measure_missing(original, look_up(original, index), index, progress=progress)
     taking_part = forget(measures, table.excluded.nonzero()[0])
     with counting("Comparing") as progress:
-        issues = find_issues(images, table.splits, taking_part, flips=flips, progress=progress)
+        pairs = duplicates_in(measures, index, flips=flips, progress=progress)
+    issues = find_issues(images, table.splits, taking_part, pairs=pairs)
     bad = taking_part.state == UNREADABLE
     found = {"source": source, "images": len(images), **_counts(table, bad), "notes": list(images.notes)}
     found["unreadable"] = [{"key": images.keys[row], "reason": taking_part.reasons[row]} for row in bad.nonzero()[0].tolist()]

@@ -7,6 +7,7 @@ that is damaged, locked or from another version is thrown away or passed by, nev
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import sqlite3
@@ -24,6 +25,7 @@ from tlstudio import paths
 from tlstudio.api.config import DataConfig
 from tlstudio.api.dataset import ImageSet
 from tlstudio.data.curation import identity
+from tlstudio.data.duplicates import Pairs
 from tlstudio.data.measure import COLUMNS, NOT_MEASURED, Measures
 from tlstudio.data.threads import Progress
 
@@ -128,6 +130,29 @@ class Index:
 
         return self._use(write) or False
 
+    def load_pairs(self, measures: Measures, *, flips: bool) -> Pairs | None:
+        """The near duplicates that were found among exactly these looks before, or ``None``."""
+
+        def read(database: sqlite3.Connection) -> Pairs | None:
+            if _about(database).get("pairs") != _seal(measures, flips):
+                return None
+            first, second = (_load(database, f"pairs.{name}", np.dtype(np.int64)) for name in ("first", "second"))
+            return Pairs(first=first, second=second, similarity=_load(database, "pairs.similarity", np.dtype(np.float32)))
+
+        return self._use(read)
+
+    def save_pairs(self, measures: Measures, pairs: Pairs, *, flips: bool) -> bool:
+        """Keep the near duplicates that were found among these; returns whether they were kept."""
+
+        def write(database: sqlite3.Connection) -> bool:
+            database.execute("DELETE FROM columns WHERE name LIKE 'pairs.%'")
+            for name in ("first", "second", "similarity"):
+                _save(database, f"pairs.{name}", getattr(pairs, name))
+            _tell(database, pairs=_seal(measures, flips))
+            return True
+
+        return self._use(write) or False
+
     def _use(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result | None:
         """Do something with the file in one transaction; ``None`` where it cannot be used. A damaged one is thrown away."""
         try:
@@ -153,6 +178,14 @@ class Index:
         except OSError:
             return None
         return None
+
+
+def _seal(measures: Measures, flips: bool) -> str:
+    """Differs where the looks do, or which rows have one."""
+    seal = hashlib.blake2b(digest_size=16, key=b"flips" if flips else b"")
+    seal.update(measures.state.tobytes())
+    seal.update(np.ascontiguousarray(measures.look).data)
+    return seal.hexdigest()
 
 
 def stale_rows(images: ImageSet, measures: Measures, *, progress: Progress | None = None) -> NDArray[np.int64]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlstudio.api.dataset import ImageSet
+from tlstudio.data.duplicates import Pairs, near_pairs
 from tlstudio.data.headers import headers
 from tlstudio.data.index import Index, forget, stale_rows
 from tlstudio.data.measure import NOT_MEASURED, Measures, measure
@@ -63,3 +64,25 @@ def measure_missing(images: ImageSet, measures: Measures, index: Index | None, *
         if not going:
             break
     return measures
+
+
+def duplicates_in(measures: Measures, index: Index | None, *, flips: bool = False, progress: Progress | None = None) -> Pairs:
+    """Near duplicates among what is measured: from the index where it knows them, else looked for now and kept there.
+
+    Args:
+        progress: see `Progress`; where it ends the search, the pairs so far come back and are not kept.
+    """
+    known = None if index is None else index.load_pairs(measures, flips=flips)
+    if known is not None:
+        return known
+    going = True
+
+    def told(done: int, total: int) -> bool:
+        nonlocal going
+        going = progress is None or progress(done, total)
+        return going
+
+    pairs = near_pairs(measures, flips=flips, progress=told)
+    if going and index is not None:
+        index.save_pairs(measures, pairs, flips=flips)
+    return pairs

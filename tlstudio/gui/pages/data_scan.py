@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from tlstudio.data.duplicates import Pairs, near_pairs
+from tlstudio.data.duplicates import Pairs
 from tlstudio.data.index import forget
 from tlstudio.data.measure import NOT_MEASURED, Measures
 from tlstudio.data.quality import Issues, find_issues
-from tlstudio.data.scan import look_up, measure_missing
+from tlstudio.data.scan import duplicates_in, look_up, measure_missing
 from tlstudio.gui.opening import Opened
 from tlstudio.gui.widgets.background import Task, run_in_background
 
@@ -154,7 +154,8 @@ def _scan(task: Task, opened: Opened, known: Measures | None, *, flips: bool, al
         index.save_images(opened.curation.original)
     measures = look_up(images, index, progress=lambda _done, _total: not task.cancelled) if known is None else known
     task.report(Found(measures=measures, issues=None))
-    if not all_of_them:
+    known_pairs = index is not None and index.load_pairs(measures, flips=flips) is not None
+    if not (all_of_them or known_pairs):
         return Found(measures=measures, issues=None)
 
     def progress(done: int, total: int) -> bool:
@@ -166,5 +167,5 @@ def _scan(task: Task, opened: Opened, known: Measures | None, *, flips: bool, al
 
 
 def _judged(task: Task, opened: Opened, measures: Measures, flips: bool) -> Found:
-    pairs = near_pairs(measures, flips=flips, progress=lambda _done, _total: not task.cancelled)
+    pairs = duplicates_in(measures, opened.index, flips=flips, progress=lambda _done, _total: not task.cancelled)
     return Found(measures=measures, issues=issues_of(opened, measures, pairs, task), pairs=pairs)
