@@ -226,7 +226,7 @@ class _Drawing:
         """Within each class, in drawn order, as many to each part as it still lacks."""
         label_of = np.zeros(len(self.chosen), np.int64)
         label_of[self.units] = self.labels
-        singles = singles[np.lexsort((self.order[singles], label_of[singles]))]
+        singles = singles[np.argsort(label_of[singles] + self.order[singles], kind="stable")]  # a draw is below 1
         classes, starts = np.unique(label_of[singles], return_index=True)
         for label, first, last in zip(classes.tolist(), starts, [*starts[1:], len(singles)][: len(starts)], strict=True):
             mine = singles[first:last]

@@ -17,6 +17,7 @@ from tlstudio.gui.widgets.background import Task, run_in_background
 
 _BY_ITSELF = 100_000  # larger sets are checked when the user asks for it
 _SEARCHED_AGAIN = 10_000  # up to so many images near duplicates are looked for again after an edit
+_AFTER_SHOWING_MS = 500  # the first thumbnails come first
 _AFTER_EDITS_MS = 700
 
 
@@ -53,13 +54,15 @@ class Scan(QObject):
         self._opened: Opened | None = None
         self._task: Task | None = None
         self._judging: Task | None = None
+        self._first = QTimer(self, singleShot=True)
+        self._first.timeout.connect(self._begin)
         self._soon = QTimer(self, singleShot=True, interval=_AFTER_EDITS_MS)
         self._soon.timeout.connect(self._judge)
 
     @property
     def running(self) -> bool:
         """Whether images are being measured."""
-        return self._task is not None
+        return self._task is not None or self._first.isActive()
 
     @property
     def complete(self) -> bool:
@@ -70,11 +73,16 @@ class Scan(QObject):
         """Take other images: first what is known of them, then, unless they are very many, all the rest."""
         self.cancel()
         self._opened, self.measures, self.issues, self.pairs = opened, None, None, None
-        self._run(all_of_them=len(opened.images) <= _BY_ITSELF)
+        self._first.start(_AFTER_SHOWING_MS)
+
+    def _begin(self) -> None:
+        if self._opened is not None and self._task is None:
+            self._run(all_of_them=len(self._opened.images) <= _BY_ITSELF)
 
     def go_on(self) -> None:
         """Measure all that is not measured yet."""
         if self._opened is not None and self._task is None:
+            self._first.stop()
             self._run(all_of_them=True)
 
     def count_flips(self, on: bool) -> None:
@@ -85,6 +93,7 @@ class Scan(QObject):
 
     def cancel(self) -> None:
         """Stop measuring; what was measured so far is kept."""
+        self._first.stop()
         self._soon.stop()
         for task in (self._task, self._judging):
             if task is not None:
