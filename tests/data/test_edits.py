@@ -126,6 +126,22 @@ def test_fixed_splits_stay_when_images_come_and_go(tmp_path):
     assert Curation(images(30), other_plan, tmp_path).table.splits.tolist() != first.table.splits.tolist()
 
 
+def test_near_duplicates_that_become_known_are_drawn_into_one_split_unless_it_is_fixed(tmp_path):
+    curation = Curation(images(40), CONFIG, tmp_path)
+    splits = curation.table.splits
+    train, val = (int(np.flatnonzero((curation.original.labels == 0) & (splits == split))[0]) for split in (TRAIN, VAL))
+    alike = np.full(40, -1)
+    alike[[train, val]] = 7
+    assert not curation.fixed
+    parts = curation.drawn_with(alike)
+    np.testing.assert_array_equal(curation.table.splits, splits)
+    table = curation.adopt(parts)
+    assert table.splits[train] == table.splits[val]
+    curation.fix_splits()
+    assert curation.fixed
+    assert Curation(images(40), CONFIG, tmp_path).drawn_with(np.full(40, -1)).tolist() == parts.tolist()
+
+
 def test_folds_are_kept_together_whichever_of_them_measures(tmp_path):
     folds = [CONFIG.model_copy(update={"split": "kfold", "folds": 3, "fold": fold}) for fold in range(3)]
     Curation(images(30), folds[0], tmp_path).fix_splits()

@@ -44,6 +44,7 @@ def test_a_share_for_testing_is_shown_applied_trained_and_there_after_reopening(
     data = opened.train_page.form.config().data
     assert (data.split, data.test_fraction) == ("stratified", 0.2)
     shown = view.opened.splits.copy()
+    qtbot.waitUntil((view.opened.curation.folder / "split.json").exists, timeout=10_000)
     with qtbot.waitSignal(opened.context.data_changed, timeout=20_000):
         opened.open_path(folder)
     np.testing.assert_array_equal(view.opened.splits, shown)

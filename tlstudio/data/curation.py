@@ -131,9 +131,16 @@ class Curation:
         images = self._drawn[0]
         return all(key in self._stored for key, label in zip(images.keys, images.labels, strict=True) if label >= 0)
 
-    def draw_again(self, alike: Alike) -> Table:
-        """Draw what is not fixed yet with another knowledge of near duplicates, and return the table after it."""
-        self._alike, self._drawn = alike, None
+    def drawn_with(self, alike: NDArray[np.int64]) -> NDArray[np.int8]:
+        """The parts ``(N,)`` int8 if near duplicates were known to be these; changes nothing, so that any thread may ask."""
+        images = self.original if self._drawn is None else self._drawn[0]
+        known = known_parts(images, self._stored) if self._stored else None
+        return assign_parts(images, self.plan, known=known, alike=alike)
+
+    def adopt(self, parts: NDArray[np.int8]) -> Table:
+        """Take parts that `drawn_with` gave as the ones in force, and return the table after it."""
+        images = self.original if self._drawn is None else self._drawn[0]
+        self._drawn = images, parts
         return self._renew()
 
     def copy_edits(self, folder: Path) -> None:

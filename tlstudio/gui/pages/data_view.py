@@ -22,6 +22,7 @@ from tlstudio.gui.pages.data_browser import DataBrowser, separator
 from tlstudio.gui.pages.data_edit import Editing
 from tlstudio.gui.pages.data_header import CheckBar, DataHeader, Open
 from tlstudio.gui.pages.data_scan import Found, Scan
+from tlstudio.gui.widgets.background import Task, run_in_background
 from tlstudio.gui.widgets.info_bar import InfoBar
 from tlstudio.gui.widgets.viewer import Viewer
 
@@ -141,22 +142,22 @@ class DataView(QWidget):
         if found.issues is not None and was_asked:
             self._show_issue(found.issues.of_kind(self.browser.issue))
         curation = None if self.opened is None else self.opened.curation
-        pairs = found.pairs
-        if curation is not None and pairs is not None and curation.plan.together and not curation.fixed:
+        if curation is not None and found.parts is not None:
             before = curation.table.splits
-            curation.draw_again(lambda: inseparable(pairs, len(found.measures)))
+            curation.adopt(found.parts)
             self._keep_splits(curation)
             if not np.array_equal(curation.table.splits, before):
                 self._edited()
 
     def _keep_splits(self, curation: Curation, *, chosen: bool = False) -> None:
         """What was shown once stays; where it cannot be saved now, it will be when a run starts."""
-        try:
+
+        def keep(_task: Task) -> None:
             curation.fix_splits()
             if chosen:
                 curation.choose_split()
-        except OSError as error:
-            self._context.problem.emit(error)
+
+        run_in_background(self, keep, failed=self._context.problem.emit)
 
     def _scan_ended(self, _complete: object) -> None:
         was_asked = self.checking.isVisibleTo(self)
