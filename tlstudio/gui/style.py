@@ -63,6 +63,15 @@ QLineEdit, QPlainTextEdit, QTextEdit, QTextBrowser {{ background: {base}; border
 QLineEdit:focus, QPlainTextEdit:focus, QTextEdit:focus, QTextBrowser:focus {{ border-color: {accent}; }}
 QLineEdit[invalid="true"], QComboBox[invalid="true"], QAbstractSpinBox[invalid="true"] {{ border: 1px solid {error}; }}
 
+QCheckBox::indicator, QRadioButton::indicator {{ width: 14px; height: 14px; border: 1px solid {muted}; background: {base}; }}
+QCheckBox::indicator {{ border-radius: 3px; }}
+QRadioButton::indicator {{ border-radius: 8px; }}
+QCheckBox::indicator:checked {{ background: {accent}; border-color: {accent}; image: url("{check}"); }}
+QRadioButton::indicator:checked {{ border: 5px solid {accent}; width: 6px; height: 6px; }}
+QCheckBox::indicator:focus, QRadioButton::indicator:focus {{ border-color: {accent}; }}
+QCheckBox::indicator:disabled, QRadioButton::indicator:disabled {{ border-color: {line}; background: {window}; }}
+QCheckBox::indicator:checked:disabled {{ background: {faded}; }}
+
 QListView, QTableView, QTreeView {{ background: {base}; border: none; outline: none;
   selection-background-color: {selection}; selection-color: {text}; }}
 QListView::item:selected, QTableView::item:selected, QTreeView::item:selected {{ background: {selection}; color: {text}; }}
@@ -95,11 +104,13 @@ QProgressBar::chunk {{ background: {accent}; border-radius: 3px; }}
 
 def stylesheet(now: Colors, points: float) -> str:
     """The stylesheet for one theme and size of body text in points."""
+    from tlstudio import paths
     from tlstudio.gui.theme import mix
 
     names = {key: value.name() for key, value in vars(now).items() if key not in {"dark", "series"}}
     return _SHEET.format(
         **names,
+        check=(paths.resources() / "icons" / f"check-{'black' if now.dark else 'white'}.svg").as_posix(),
         thumb=mix(now.line, now.muted, 0.35).name(),
         faded=mix(now.muted, now.window, 0.5).name(),
         accent_hover=mix(now.accent, now.text, 0.12).name(),

@@ -168,7 +168,9 @@ def _about(curation: Curation, config: DataConfig, alike: NDArray[np.int64] | No
     if config.group_by or images.groups is not None:
         names = group_names(images, config.group_by)
         sizes = np.unique(names, return_counts=True)[1]
-        lines.append(f"{len(sizes):,} groups, the largest with {int(sizes.max()):,} images; each stays in one split.")
+        largest = int(sizes.max())
+        groups = f"{len(sizes):,} groups, the largest with {largest:,} images; each stays in one split."
+        lines.append(groups if largest > 1 else "Nothing is grouped: every image is a group of its own.")
     if config.duplicates_together:
         if alike is None:
             lines.append("Near duplicates are not known yet: check the images first to keep them together.")
