@@ -201,6 +201,8 @@ def test_an_issue_is_shown_explained_and_mended_by_one_click(qtbot, loaded, fold
     view.notes._action.click()
     assert [view.browser._name(row) for row in np.flatnonzero(view.opened.table.excluded)] == ["blue/zz_copy.png"]
     qtbot.waitUntil(lambda: view.scan.issues.of_kind("exact-duplicate") is None, timeout=20_000)
+    assert view.browser.issue == ""
+    assert "exact" not in view.notes.text().lower()
 
 
 def test_the_images_are_exported_as_they_stand(qtbot, opened, view, tmp_path):

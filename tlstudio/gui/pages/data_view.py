@@ -53,6 +53,8 @@ class DataView(QWidget):
         self.checking.cancelled.connect(self._cancel_check)
         self.opened: Opened | None = None
         self._interrupted = False
+        self._told = False
+        """Whether the bar says what was found."""
         self.scan = Scan(self)
         self.scan.progressed.connect(self._show_progress)
         self.scan.found.connect(self._show_found)
@@ -79,7 +81,7 @@ class DataView(QWidget):
 
     def show_data(self, opened: Opened) -> None:
         """Look at these images."""
-        self.opened = opened
+        self.opened, self._told = opened, False
         self._end_check()
         self.editing.begin(opened.curation)
         self.header.show_data(opened)
@@ -139,7 +141,7 @@ class DataView(QWidget):
     def _show_found(self, found: Found) -> None:
         was_asked = bool(self.browser.issue)
         self.browser.show_found(found)
-        if found.issues is not None and was_asked:
+        if found.issues is not None and (was_asked or (self._told and self.notes.isVisibleTo(self))):
             self._show_issue(found.issues.of_kind(self.browser.issue))
         curation = None if self.opened is None else self.opened.curation
         if curation is not None and found.parts is not None:
@@ -169,6 +171,7 @@ class DataView(QWidget):
         issues = self.scan.issues
         if issues is None or self.browser.issue:
             return
+        self._told = True
         first = next((issue for issue in issues if issue.severity != "note"), None)
         if first is None:
             self.notes.show_lines([issues.summary()])
