@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 TRAIN, VAL, TEST, NO_SPLIT = 0, 1, 2, -1
 SPLIT_NAMES = ("train", "val", "test")
 UNLABELLED = -1
+_STEP = 65_536
 
 
 class Options(BaseModel):
@@ -83,7 +84,7 @@ class ImageSet:
             raise ValueError(f"labels run from {self.labels.min()} to {self.labels.max()} for {len(self.classes)} classes")
         if self.root is None and self.read is None:
             raise ValueError("an ImageSet needs a root folder or a read function")
-        if len(set(self.keys)) != n:
+        if not _all_different(self.keys):
             raise ValueError("keys are not unique")
 
     def __len__(self) -> int:
@@ -125,6 +126,14 @@ class ImageSet:
         if self.boxes is None:
             return decode(path, draft=draft, limits=self.limits)
         return crop(decode(path, limits=self.limits), self.boxes[index].tolist())
+
+
+def _all_different(keys: tuple[str, ...]) -> bool:
+    """Whether no key is there twice; in steps, since one step over a million would keep every other thread waiting."""
+    seen: set[str] = set()
+    for start in range(0, len(keys), _STEP):
+        seen.update(keys[start : start + _STEP])
+    return len(seen) == len(keys)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -89,6 +89,11 @@ class Curation:
         """What is done and not undone, in order."""
         return tuple(self.journal.done)
 
+    def prepare(self) -> None:
+        """Learn where each key is, before the first edit has to; any thread may do it."""
+        if self._rows is None:
+            self._rows = rows_of(self.original)
+
     def add(self, edit: Edit) -> Table:
         """Do something and return the table after it; raises `OSError` where it cannot be saved, and then it is not done."""
         self.journal.add(edit)
@@ -158,8 +163,8 @@ class Curation:
         return self.table
 
     def _fold(self) -> Table:
-        if self.journal.done and self._rows is None:
-            self._rows = rows_of(self.original)
+        if self.journal.done:
+            self.prepare()
         return apply(self.original, self.journal.done, self._draw, rows=self._rows)
 
     def _draw(self, images: ImageSet) -> NDArray[np.int8]:

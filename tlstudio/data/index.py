@@ -29,7 +29,7 @@ from tlstudio.data.duplicates import Pairs
 from tlstudio.data.measure import COLUMNS, NOT_MEASURED, Measures
 from tlstudio.data.threads import Progress
 
-_VERSION = [1, tlstudio.__version__]
+_VERSION = [2, tlstudio.__version__]
 _TEXTS = ("groups", "files")
 _ARRAYS: dict[str, tuple[str, tuple[int, ...]]] = {"labels": ("int32", ()), "splits": ("int8", ()), "boxes": ("float32", (4,))}
 _CHUNK = 65_536
@@ -240,7 +240,9 @@ def _save(
     if isinstance(column, tuple):
         if any("\0" in text for text in column):
             raise ValueError("a zero byte in a name")
-        database.execute("INSERT OR REPLACE INTO columns VALUES (?, 0, ?)", (name, _text_bytes(column)))
+        for chunk, start in enumerate(range(0, max(1, len(column)), _CHUNK)):
+            data = _text_bytes(column[start : start + _CHUNK])
+            database.execute("INSERT OR REPLACE INTO columns VALUES (?, ?, ?)", (name, chunk, data))
         return
     for chunk in range(-(-len(column) // _CHUNK)) if chunks is None else chunks.tolist():
         data = np.ascontiguousarray(column[chunk * _CHUNK : (chunk + 1) * _CHUNK]).tobytes()
@@ -253,11 +255,13 @@ def _load(database: sqlite3.Connection, name: str, kind: np.dtype[Any], shape: t
 
 
 def _load_text(database: sqlite3.Connection, name: str) -> tuple[str, ...] | None:
-    found = database.execute("SELECT data FROM columns WHERE name = ? AND chunk = 0", (name,)).fetchone()
-    if found is None:
-        return None
-    text = found[0].decode("utf-8", "surrogateescape")
-    return tuple(text[1:].split("\0")) if text else ()
+    """A column of texts; in steps, since one step over a million would keep every other thread waiting."""
+    chunks = database.execute("SELECT data FROM columns WHERE name = ? ORDER BY chunk", (name,)).fetchall()
+    texts: list[str] = []
+    for (data,) in chunks:
+        if data:
+            texts.extend(data.decode("utf-8", "surrogateescape")[1:].split("\0"))
+    return tuple(texts) if chunks else None
 
 
 def _text_bytes(texts: tuple[str, ...]) -> bytes:

@@ -162,6 +162,8 @@ def issues_of(opened: Opened, measures: Measures, pairs: Pairs | None, task: Tas
 def _scan(task: Task, opened: Opened, known: Measures | None, *, flips: bool, all_of_them: bool) -> Found:
     """In the background: load what is known, measure what is not, keep it, judge it."""
     images, index = opened.images, opened.index
+    if opened.curation is not None:
+        opened.curation.prepare()
     if index is not None and opened.fresh and opened.curation is not None:
         index.save_images(opened.curation.original)
     measures = look_up(images, index, progress=lambda _done, _total: not task.cancelled) if known is None else known
