@@ -133,13 +133,13 @@ def test_near_duplicates_that_become_known_are_drawn_into_one_split_unless_it_is
     alike = np.full(40, -1)
     alike[[train, val]] = 7
     assert not curation.fixed
-    parts = curation.drawn_with(alike)
+    drawing = curation.drawn_with(alike)
     np.testing.assert_array_equal(curation.table.splits, splits)
-    table = curation.adopt(parts)
+    table = curation.adopt(drawing)
     assert table.splits[train] == table.splits[val]
     curation.fix_splits()
     assert curation.fixed
-    assert Curation(images(40), CONFIG, tmp_path).drawn_with(np.full(40, -1)).tolist() == parts.tolist()
+    assert Curation(images(40), CONFIG, tmp_path).drawn_with(np.full(40, -1)).parts.tolist() == drawing.parts.tolist()
 
 
 def test_folds_are_kept_together_whichever_of_them_measures(tmp_path):

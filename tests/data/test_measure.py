@@ -12,7 +12,6 @@ import pytest
 from PIL import Image, ImageFilter
 
 from tlstudio.api import ImageSet
-from tlstudio.data.check import find_unreadable
 from tlstudio.data.headers import headers, size_of
 from tlstudio.data.measure import COLUMNS, MEASURED, NOT_MEASURED, UNREADABLE, Measures, measure
 
@@ -182,7 +181,7 @@ def test_progress_is_asked_even_while_one_picture_takes_long():
 def test_the_check_of_old_still_names_what_does_not_load(tmp_path):
     images = folder_of(tmp_path, [noisy(), noisy()])
     (tmp_path / "0001.png").write_bytes(b"text")
-    assert find_unreadable(images) == {1: "not an image"}
+    assert measure(images).reasons == {1: "not an image"}
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF"])

@@ -11,6 +11,7 @@ from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt
 from PySide6.QtGui import QDropEvent
 from PySide6.QtWidgets import QInputDialog, QMenu
 
+from tlstudio.data.edits import Exclude
 from tlstudio.gui.widgets.class_list import ALL
 from tlstudio.gui.widgets.grid_view import DRAGGED_CELLS
 
@@ -249,3 +250,18 @@ def test_mirrored_pictures_count_as_duplicates_when_the_user_says_so(qtbot, load
     qtbot.waitUntil(lambda: view.scan.issues.of_kind("near-duplicate") is not None, timeout=20_000)
     view.browser.show_issue("near-duplicate")
     assert {view.browser._name(row) for row in view.browser.model.rows} == {"ant/0.png", "ant/mirrored.png"}
+
+
+def test_the_chosen_issue_stays_chosen_when_others_above_it_are_mended(qtbot, loaded, folder):
+    (folder / "red" / "empty.png").write_bytes(b"")
+    (folder / "blue" / "zz_copy.png").write_bytes((folder / "blue" / "blue_000.png").read_bytes())
+    with qtbot.waitSignal(loaded.context.data_changed, timeout=20_000):
+        loaded.open_path(folder)
+    view = loaded.data_page.view
+    qtbot.waitUntil(lambda: view.scan.complete and view.scan.issues is not None, timeout=20_000)
+    view.browser.show_issue("exact-duplicate")
+    assert view.browser.issues.label() > 0
+    view.editing.do(Exclude(keys=("red/empty.png",)), "")
+    qtbot.waitUntil(lambda: view.scan.issues.of_kind("empty") is None, timeout=20_000)
+    assert view.browser.issue == "exact-duplicate"
+    assert view.browser.model.rowCount() == 2

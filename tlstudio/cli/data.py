@@ -103,8 +103,9 @@ def export(
 def _open(context: typer.Context, source: str) -> tuple[Curation, Index]:
     """The images that a user names, with their edits, and what is known of them."""
     from tlstudio.api.config import DataConfig
-    from tlstudio.data.curation import Curation, alike_in
+    from tlstudio.data.curation import Curation
     from tlstudio.data.index import Index
+    from tlstudio.data.scan import known_alike
 
     session = session_of(context)
     catalog = session.catalog()
@@ -113,7 +114,7 @@ def _open(context: typer.Context, source: str) -> tuple[Curation, Index]:
         config = DataConfig(dataset=source)
     index = Index(config, kinds=catalog.datasets)
     images = catalog.open_images(config)
-    return Curation(images, config, session.workspace, alike=lambda: alike_in(index.load_measures(images))), index
+    return Curation(images, config, session.workspace, alike=lambda: known_alike(images, index)), index
 
 
 def _counts(table: Table, bad: NDArray[np.bool_]) -> dict[str, Any]:

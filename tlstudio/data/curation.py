@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -17,9 +17,7 @@ from tlstudio import safe_io
 from tlstudio.api.config import SPLIT_FIELDS, DataConfig
 from tlstudio.api.dataset import NO_SPLIT, SPLIT_NAMES, ImageSet
 from tlstudio.api.errors import DataError
-from tlstudio.data.duplicates import inseparable, near_pairs
 from tlstudio.data.edits import JOURNAL, Edit, Journal, Table, apply, rows_of
-from tlstudio.data.measure import NOT_MEASURED, Measures
 from tlstudio.data.splits import FOLD_0, SplitPlan, assign_parts, known_parts, splits_of
 
 if TYPE_CHECKING:
@@ -28,6 +26,14 @@ if TYPE_CHECKING:
 PLAN = "split.json"
 _FOLD = "fold-"
 Alike = Callable[[], "NDArray[np.int64] | None"]
+
+
+class Drawing(NamedTuple):
+    """Parts ``(N,)`` int8 that were drawn for these images, with near duplicates ``(N,)`` together."""
+
+    images: ImageSet
+    parts: NDArray[np.int8]
+    alike: NDArray[np.int64]
 
 
 def identity(config: DataConfig) -> str:
@@ -136,16 +142,16 @@ class Curation:
         images = self._drawn[0]
         return all(key in self._stored for key, label in zip(images.keys, images.labels, strict=True) if label >= 0)
 
-    def drawn_with(self, alike: NDArray[np.int64]) -> NDArray[np.int8]:
-        """The parts ``(N,)`` int8 if near duplicates were known to be these; changes nothing, so that any thread may ask."""
+    def drawn_with(self, alike: NDArray[np.int64]) -> Drawing:
+        """What would be drawn if near duplicates were known to be these; changes nothing, so that any thread may ask."""
         images = self.original if self._drawn is None else self._drawn[0]
         known = known_parts(images, self._stored) if self._stored else None
-        return assign_parts(images, self.plan, known=known, alike=alike)
+        return Drawing(images, assign_parts(images, self.plan, known=known, alike=alike), alike)
 
-    def adopt(self, parts: NDArray[np.int8]) -> Table:
-        """Take parts that `drawn_with` gave as the ones in force, and return the table after it."""
-        images = self.original if self._drawn is None else self._drawn[0]
-        self._drawn = images, parts
+    def adopt(self, drawing: Drawing) -> Table:
+        """Let what `drawn_with` gave be in force, and return the table after it."""
+        self._alike = lambda: drawing.alike  # should labels have changed meanwhile, it is drawn anew, and knows them too
+        self._drawn = drawing.images, drawing.parts
         return self._renew()
 
     def copy_edits(self, folder: Path) -> None:
@@ -174,11 +180,6 @@ class Curation:
             alike = self._alike() if self._alike is not None and self.plan.together and new else None
             self._drawn = images, assign_parts(images, self.plan, known=known, alike=alike)
         return splits_of(self._drawn[1], self.plan)
-
-
-def alike_in(measures: Measures) -> NDArray[np.int64] | None:
-    """A number for each image, the same for near duplicates, -1 for none; ``None`` while some image is not measured."""
-    return None if (measures.state == NOT_MEASURED).any() else inseparable(near_pairs(measures), len(measures))
 
 
 def _parts_text(parts: dict[str, int]) -> str:

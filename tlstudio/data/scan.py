@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlstudio.api.dataset import ImageSet
-from tlstudio.data.duplicates import Pairs, near_pairs
+from tlstudio.data.duplicates import Pairs, inseparable, near_pairs
 from tlstudio.data.headers import headers
 from tlstudio.data.index import Index, forget, stale_rows
 from tlstudio.data.measure import NOT_MEASURED, Measures, measure
@@ -86,3 +86,11 @@ def duplicates_in(measures: Measures, index: Index | None, *, flips: bool = Fals
     if going and index is not None:
         index.save_pairs(measures, pairs, flips=flips)
     return pairs
+
+
+def known_alike(images: ImageSet, index: Index) -> NDArray[np.int64] | None:
+    """``(N,)`` int64 as `inseparable` gives it, if a check measured every image; ``None`` else."""
+    measures = index.load_measures(images)
+    if (measures.state == NOT_MEASURED).any():
+        return None
+    return inseparable(duplicates_in(measures, index), len(images))

@@ -35,9 +35,10 @@ from tlstudio.api.events import (
 )
 from tlstudio.api.images import printable
 from tlstudio.data.advice import far_from_photographs
-from tlstudio.data.curation import Curation, alike_in
+from tlstudio.data.curation import Curation
 from tlstudio.data.edits import Table
 from tlstudio.data.index import Index
+from tlstudio.data.scan import known_alike
 from tlstudio.engine import checkpoint
 from tlstudio.engine.augment import effective_preset
 from tlstudio.engine.control import Control
@@ -72,7 +73,7 @@ def start_run(config: TrainConfig, catalog: Catalog, workspace: Path, control: C
         recipe = catalog.resolve(config, workspace=workspace)
         images = recipe.open_images()
         index = Index(recipe.config.data)
-        curation = Curation(images, recipe.config.data, workspace, alike=lambda: alike_in(index.load_measures(images)))
+        curation = Curation(images, recipe.config.data, workspace, alike=lambda: known_alike(images, index))
         about = {"versions": _versions(), "machine": platform.node(), "plugins": _plugin_versions(catalog)}
         workspace.mkdir(parents=True, exist_ok=True)
         run_id, folder = create_run(workspace, recipe.config, about)

@@ -127,10 +127,10 @@ class DataBrowser(QWidget):
         if self.known is None:
             return
         issues = self.known.issues if found.issues is None else found.issues
-        other = issues is not self.known.issues
+        other, kind = issues is not self.known.issues, self.issue
         self.known = replace(self.known, measures=found.measures, issues=issues)
         if other:
-            self._list_issues()
+            self._list_issues(kind)
             self.refilter()
 
     def show_issue(self, kind: str) -> None:
@@ -247,9 +247,9 @@ class DataBrowser(QWidget):
         self.issue_chosen.emit(None if issues is None else issues.of_kind(self.issue))
         self.refilter()
 
-    def _list_issues(self) -> None:
+    def _list_issues(self, kind: str = "") -> None:
+        """List what was found; ``kind`` is what was chosen before and stays so where it is still there."""
         issues = None if self.known is None else self.known.issues
-        kind = self.issue
         found = () if issues is None else issues.found
         entries = [ClassCount(ALL, self.tr("All images"), 0 if self.opened is None else len(self.opened.images))]
         entries += [ClassCount(place, issue.title, len(issue.rows)) for place, issue in enumerate(found)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import QStringListModel, Qt, QTimer, Signal
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QComboBox, QCompleter, QHBoxLayout, QLabel, QLineEdit, QMenu, QSlider, QWidget
+from PySide6.QtWidgets import QComboBox, QCompleter, QHBoxLayout, QLabel, QLineEdit, QMenu, QSizePolicy, QSlider, QWidget
 
 from tlstudio.data.query import Sort
 from tlstudio.gui import theme
@@ -49,9 +49,10 @@ class FilterBar(QWidget):
         row.setContentsMargins(12, 6, 12, 6)
         row.setSpacing(theme.GRID)
         row.addWidget(self.splits)
-        row.addWidget(self.line, 1)
+        row.addWidget(self.line, 3)
         row.addWidget(self.sorting)
         row.addWidget(self.counts)
+        row.addStretch(1)
         small, large = QLabel(), QLabel()
         theme.set_icon(small, "image", "muted", 12)
         theme.set_icon(large, "image", "muted", 16)
@@ -118,10 +119,12 @@ class FilterBar(QWidget):
 
     def _make_choices(self) -> None:
         self.splits = QComboBox()
+        self.splits.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.splits.setAccessibleName(self.tr("Split"))
         self.splits.setToolTip(self.tr("Show the images of one split: those that train, that measure, or both"))
         self.splits.currentIndexChanged.connect(lambda _index: (self.split_changed.emit(), self.changed.emit()))
         self.sorting = QComboBox()
+        self.sorting.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.sorting.setAccessibleName(self.tr("Order"))
         self.sorting.setToolTip(self.tr("Order of the images; by size, date and issue once they are checked"))
         for title, order in (

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from tlstudio.data.curation import Drawing
 from tlstudio.data.duplicates import Pairs, inseparable
 from tlstudio.data.index import forget
 from tlstudio.data.measure import NOT_MEASURED, Measures
@@ -30,8 +30,8 @@ class Found:
     issues: Issues | None
     pairs: Pairs | None = None
     """Near duplicates, where they were looked for."""
-    parts: NDArray[np.int8] | None = None
-    """The parts of a split that is still to be drawn, with those near duplicates together."""
+    drawing: Drawing | None = None
+    """A split that is still to be fixed, drawn with those near duplicates together."""
 
 
 class Scan(QObject):
@@ -182,7 +182,7 @@ def _scan(task: Task, opened: Opened, known: Measures | None, *, flips: bool, al
 
 def _judged(task: Task, opened: Opened, measures: Measures, flips: bool) -> Found:
     pairs = duplicates_in(measures, opened.index, flips=flips, progress=lambda _done, _total: not task.cancelled)
-    curation, parts = opened.curation, None
+    curation, drawing = opened.curation, None
     if curation is not None and curation.plan.together and not curation.fixed:
-        parts = curation.drawn_with(inseparable(pairs, len(measures)))
-    return Found(measures=measures, issues=issues_of(opened, measures, pairs, task), pairs=pairs, parts=parts)
+        drawing = curation.drawn_with(inseparable(pairs, len(measures)))
+    return Found(measures=measures, issues=issues_of(opened, measures, pairs, task), pairs=pairs, drawing=drawing)

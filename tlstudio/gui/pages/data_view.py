@@ -144,9 +144,9 @@ class DataView(QWidget):
         if found.issues is not None and (was_asked or (self._told and self.notes.isVisibleTo(self))):
             self._show_issue(found.issues.of_kind(self.browser.issue))
         curation = None if self.opened is None else self.opened.curation
-        if curation is not None and found.parts is not None:
+        if curation is not None and found.drawing is not None:
             before = curation.table.splits
-            curation.adopt(found.parts)
+            curation.adopt(found.drawing)
             self._keep_splits(curation)
             if not np.array_equal(curation.table.splits, before):
                 self._edited()
