@@ -28,13 +28,15 @@ OTHER = {
     },
     "model": {"backbone": "torchvision/resnet18", "weights": "none"},
     "freezing": {"strategy": "freezing/last-stages", "options": {"k": 3, "stage_factor": 0.02}},
-    "augment": {"preset": "strong", "vertical_flip": True, "views": 7},
+    "augment": {"preset": "strong", "vertical_flip": True, "mixup": 0.2, "views": 7},
     "optim": {
         "optimizer": "sgd", "learning_rate": 3e-5, "weight_decay": 0.05, "momentum": 0.8, "schedule": "constant",
         "warmup_steps": 12, "label_smoothing": 0.1,
     },
     "run": {
         "epochs": 4, "batch_size": 8, "seed": 17, "device": "cpu", "precision": "float32", "patience": 3, "name": "Über 1",
+        "plan": "reference", "frozen_path": "plain", "channels_last": "off", "depthwise": "native", "compile": True,
+        "cache": "disk", "cache_gigabytes": 2.5,
     },
 }  # fmt: skip
 

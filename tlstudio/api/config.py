@@ -122,6 +122,11 @@ class AugmentConfig(_Section):
         title="Flip upside down",
         description="Varied images may also be upside down: right for microscopy and aerial images.",
     )
+    mixup: float = Field(
+        0.0, ge=0.0, le=10.0, title="Mixup",
+        description="Mixes pairs of images, or of their features behind the frozen layers, by a share drawn from "
+        "Beta(mixup, mixup); 0 = off (Zhang et al. 2018).",
+    )  # fmt: skip
     views: int = Field(
         4, ge=1, le=64, title="Cached views",
         description="How many varied versions of each image the frozen part computes once and keeps.",
@@ -163,12 +168,45 @@ class RunConfig(_Section):
         "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", title="Device", description="auto, cpu, cuda, cuda:1 or mps."
     )
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", title="Precision", description="Mixed precision on a GPU by default; full precision on a CPU."
+        "auto",
+        title="Precision",
+        description="Mixed precision on a GPU by default; on a CPU where it is measured to be faster.",
     )
     patience: int = Field(
         0, ge=0, le=10_000, title="Patience", description="Stop after so many epochs without a better one; 0 = never."
     )
     name: str = Field("", max_length=200, title="Name", description="A name for your own use.")
+    plan: Literal["auto", "measure", "reference"] = Field(
+        "auto", title="Computing",
+        description="How the fastest way to compute is found. Auto: measured once for a machine and a network. Measure: anew. "
+        "Reference: plain float32, nothing is measured.",
+    )  # fmt: skip
+    frozen_path: Literal["auto", "plain", "folded", "packed", "compiled"] = Field(
+        "auto", title="Frozen layers",
+        description="How frozen layers compute: as they are, with batch norm folded into convolutions, packed for the CPU, "
+        "or compiled.",
+    )  # fmt: skip
+    channels_last: Literal["auto", "on", "off"] = Field(
+        "auto", title="Channels last", description="Whether a pixel's channels lie side by side in memory."
+    )
+    depthwise: Literal["auto", "native", "split"] = Field(
+        "auto", title="Depthwise layers",
+        description="How the gradients of depthwise convolutions are computed in mixed precision: as torch does, or split into "
+        "parts for which a CPU has quick code.",
+    )  # fmt: skip
+    compile: bool = Field(
+        False,
+        title="Compile",
+        description="Compile what learns by torch.compile: it takes a minute or more, and pays on a GPU.",
+    )
+    cache: Literal["auto", "memory", "disk", "off"] = Field(
+        "auto", title="Cache of features",
+        description="Where the output of frozen layers is kept: in memory where it fits, else on disk.",
+    )  # fmt: skip
+    cache_gigabytes: float = Field(
+        20.0, ge=0.0, le=100_000.0, title="Disk for caches",
+        description="How much of the disk decoded images, and features, may take each; what was not used for longest goes.",
+    )  # fmt: skip
 
 
 class TrainConfig(_Section):
