@@ -13,7 +13,7 @@ _CODE = """
 import time, torch
 from tlstudio.api import RunConfig
 from tlstudio.engine import device
-from tlstudio.engine.features import SplitModel
+from tlstudio.engine.split import SplitModel
 from tlstudio.registry import load_catalog
 place = device.choose_place(RunConfig(device="cpu"))
 if {reuse}:

@@ -1,12 +1,10 @@
 """The frozen beginning of a network, run once for each image: its output never changes, so it is kept.
 
-The beginning runs in eval mode under `no_grad` with batch norm folded into the convolutions before it, after a numerical
-check that the folded copy gives the same values.
+How it is computed is the business of `SplitModel`.
 """
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -14,57 +12,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch import Tensor
 
-from tlstudio.api.backbone import Backbone
 from tlstudio.engine.device import Place
 from tlstudio.engine.loader import ImageSource, ahead, in_batches
+from tlstudio.engine.split import SplitModel as SplitModel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _BATCH = 32
-_TOLERANCE = 1e-4
 _MEMORY_SHARE = 0.25
 _MEMORY_LIMIT = 4 * 2**30
-
-
-class SplitModel:
-    """A network cut after its frozen prefix: ``suffix(prefix(x))`` are the logits.
-
-    Args:
-        backbone: the network.
-        frozen: how many leading stages are frozen.
-        place: the device.
-    """
-
-    def __init__(self, backbone: Backbone, frozen: int, place: Place) -> None:
-        stages = list(backbone.stages.values())
-        fixed, rest = _split_head(backbone.head) if frozen == len(stages) else ([], [backbone.head])
-        self.frozen = frozen
-        self.place = place
-        self._whole = backbone.module if frozen == 0 else None
-        self._prefix = nn.Sequential(*stages[:frozen], *fixed)
-        self._suffix = nn.Sequential(*stages[frozen:], *rest)
-        self._fast: nn.Module | None = None
-
-    @torch.no_grad()
-    def prefix(self, x: Tensor) -> Tensor:
-        """The output of the frozen stages for ``(N, 3, H, W)`` normalised images; the input itself where none is frozen."""
-        if self.frozen == 0:
-            return x
-        with self.place.mixed_precision():
-            if self._fast is None:
-                self._fast = _folded(self._prefix, x)
-            features: Tensor = self._fast(x)
-            return features
-
-    def suffix(self, x: Tensor) -> Tensor:
-        """Logits ``(N, C)`` from the output of `prefix`."""
-        with self.place.mixed_precision():
-            logits: Tensor = self._whole(x) if self._whole is not None else self._suffix(x)
-            return logits
 
 
 class FeatureCache:
@@ -122,61 +81,6 @@ def to_input(pixels: NDArray[np.uint8], source: ImageSource, place: Place) -> Te
     mean = torch.tensor(source.preprocessing.mean, device=place.device).view(1, 3, 1, 1) * 255.0
     std = torch.tensor(source.preprocessing.std, device=place.device).view(1, 3, 1, 1) * 255.0
     return (tensor.float() - mean) / std
-
-
-def _split_head(head: nn.Module) -> tuple[list[nn.Module], list[nn.Module]]:
-    """A head's beginning without parameters and chance (pooling, flattening), and the rest."""
-    if not isinstance(head, nn.Sequential):
-        return [], [head]
-    children = list(head)
-    for index, child in enumerate(children):
-        random = any("drop" in type(module).__name__.lower() for module in child.modules())
-        if random or any(True for _ in child.parameters()):
-            return children[:index], children[index:]
-    return children, []
-
-
-def _folded(prefix: nn.Module, x: Tensor) -> nn.Module:
-    """A copy with batch norms folded into the convolutions before them, or the original where values would differ."""
-    prefix.eval()
-    fast = copy.deepcopy(prefix).requires_grad_(False)
-    _fold(fast)
-    fast.to(memory_format=torch.channels_last)
-    sample = x[:2]
-    expected, got = prefix(sample), fast(sample)
-    scale = expected.abs().max().clamp_min(1e-6)
-    tolerance = _TOLERANCE if expected.dtype == torch.float32 else 0.05
-    same = bool((expected - got).abs().max() <= tolerance * scale)
-    return fast if same else copy.deepcopy(prefix).requires_grad_(False)
-
-
-def _fold(module: nn.Module) -> None:
-    previous: tuple[str, nn.Module] | None = None
-    for name, child in list(module.named_children()):
-        if isinstance(child, nn.BatchNorm2d) and previous is not None and isinstance(previous[1], nn.Conv2d):
-            setattr(module, previous[0], _with_fixed_padding(fuse_conv_bn_eval(previous[1], child)))
-            activation = getattr(child, "act", None)  # timm's batch norm carries the activation that follows it
-            setattr(module, name, activation if isinstance(activation, nn.Module) else nn.Identity())
-        else:
-            _fold(child)
-        previous = (name, child)
-
-
-def _with_fixed_padding(conv: nn.Conv2d) -> nn.Conv2d:
-    """A strided "same" convolution as an ordinary one, which pads without copying its input.
-
-    Such a layer pads one pixel more on the right and at the bottom when its input has an even size; a kernel with an empty
-    first row and column does the same under symmetric padding. For an odd size the check in `_folded` finds the difference.
-    """
-    size, stride = conv.kernel_size[0], conv.stride[0]
-    if type(conv).__name__ != "Conv2dSame" or stride != 2 or size % 2 == 0 or conv.kernel_size != (size, size):
-        return conv
-    fixed = nn.Conv2d(
-        conv.in_channels, conv.out_channels, size + 1, stride=2, padding=(size - 1) // 2, groups=conv.groups, bias=True
-    )
-    fixed.weight = nn.Parameter(nn.functional.pad(conv.weight.detach(), (1, 0, 1, 0)), requires_grad=False)
-    fixed.bias = conv.bias
-    return fixed
 
 
 def _memory() -> int:

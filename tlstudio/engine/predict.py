@@ -17,7 +17,7 @@ from tlstudio.api.config import RunConfig
 from tlstudio.api.errors import UserError, WeightsError
 from tlstudio.engine.augment import plain_view
 from tlstudio.engine.device import choose_place
-from tlstudio.engine.features import SplitModel
+from tlstudio.engine.split import SplitModel
 from tlstudio.registry.catalog import Catalog
 
 if TYPE_CHECKING:
