@@ -173,3 +173,18 @@ def test_a_very_large_picture_is_refused_with_the_limit_and_made_smaller_where_t
     assert image.size == (7500, 7000)
     with pytest.raises(ImageError, match="limit is 1 megapixels"):
         decode(encode(photo(1200, 1000)), limits=Limits(megapixels=1))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize(
+    "options", [{}, {"progressive": True}, {"subsampling": 0}, {"quality": 12}, {"subsampling": 1, "quality": 98}]
+)
+@pytest.mark.parametrize("size", [(1, 1), (5, 7), (64, 33), (201, 100)])
+def test_the_quick_decoder_gives_the_very_pixels_of_pillow(mode, options, size, monkeypatch):
+    pytest.importorskip("simplejpeg")
+    noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noise).convert(mode).save(file, "JPEG", **options)
+    quick = np.asarray(decode(file.getvalue()))
+    monkeypatch.setattr("tlstudio.api.images._quick_jpeg", lambda *_: None)
+    np.testing.assert_array_equal(quick, np.asarray(decode(file.getvalue())))

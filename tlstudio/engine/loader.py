@@ -1,22 +1,29 @@
-"""Images to batches of pixels: decoded by threads, kept in memory where they fit, fetched ahead of the step that needs them."""
+"""Images to batches of pixels: decoded once by threads, kept on disk or in memory, fetched ahead of their use."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import repeat
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+import PIL
 
 from tlstudio.api.backbone import Preprocessing
 from tlstudio.api.config import AugmentConfig
 from tlstudio.api.dataset import ImageSet
 from tlstudio.api.errors import DataError, ImageError
 from tlstudio.api.images import printable
-from tlstudio.engine.augment import Preset, plain_view, random_view
+from tlstudio.engine import augment as views
+from tlstudio.engine.augment import Preset, plain_view, random_views, reduced
 from tlstudio.engine.random import epoch_order, sample_generator
+from tlstudio.engine.rowstore import RowStore, make_room
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,6 +33,7 @@ _Item = TypeVar("_Item")
 _MEMORY_BUDGET = 2 * 2**30
 _LOST_LIMIT = 20
 _LOST_SHARE = 0.01
+_AT_ONCE = 64
 
 
 class ImageSource:
@@ -37,7 +45,8 @@ class ImageSource:
         preset: random variation of training views.
         augment: its details.
         seed: of the run.
-        memory: bytes that plain views may occupy.
+        store: where the pictures of image files are kept from run to run; closed with the source.
+        memory: bytes that pictures may occupy which are not kept there.
     """
 
     def __init__(
@@ -48,28 +57,44 @@ class ImageSource:
         preset: Preset = "none",
         augment: AugmentConfig | None = None,
         seed: int = 0,
+        store: RowStore | None = None,
         memory: int = _MEMORY_BUDGET,
     ) -> None:
         self.images = images
         self.preprocessing = preprocessing
         self.preset = preset
+        self.augment = augment or AugmentConfig()
+        self.seed = seed
         self.unreadable: dict[int, str] = {}
-        self._augment = augment or AugmentConfig()
-        self._seed = seed
-        self._capacity = memory // (preprocessing.image_size**2 * 3)
-        self._plain: dict[int, NDArray[np.uint8]] = {}
+        self._store = store if images.read is None else None  # what is no file is read at once
+        self._keys: dict[int, bytes] = {}
+        self._memory = memory
+        self._pictures: dict[int, NDArray[np.uint8]] = {}
+        self._guard = threading.Lock()
         self._pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="decode")
 
     def close(self) -> None:
         """End the decoding threads."""
         self._pool.shutdown(cancel_futures=True)
+        if self._store is not None:
+            self._store.close()
 
-    def read_all(self, rows: Sequence[int] | NDArray[np.int64], *, chunk: int = 64) -> Iterator[int]:
+    def read_all(self, rows: Sequence[int] | NDArray[np.int64]) -> Iterator[int]:
         """Decode every image once, so that bad ones are known (`unreadable`) before training; yields how many are done."""
-        for start in range(0, len(rows), chunk):
-            part = rows[start : start + chunk]
-            self.batch(part)
-            yield start + len(part)
+        read = self._guarded(self.picture)
+        waiting = deque(
+            self._pool.submit(_each, read, rows[start : start + _AT_ONCE]) for start in range(0, len(rows), _AT_ONCE)
+        )
+        done = 0
+        try:
+            while waiting:
+                done += waiting.popleft().result()
+                yield done
+        finally:
+            for future in waiting:
+                future.cancel()
+        if self._store is not None:
+            self._store.save()
 
     def batch(
         self, rows: Sequence[int] | NDArray[np.int64], *, draw: int | None = None
@@ -79,12 +104,52 @@ class ImageSource:
         Args:
             draw: number of the random variation; ``None`` for the plain view.
         """
-        view = self._plain_row if draw is None or self.preset == "none" else lambda row: self._random_row(row, draw)
-        results = list(self._pool.map(self._guarded(view), rows))
-        kept = [(row, pixels) for row, pixels in zip(rows, results, strict=True) if pixels is not None]
-        side = self.preprocessing.image_size
-        stacked = np.stack([pixels for _, pixels in kept]) if kept else np.empty((0, side, side, 3), np.uint8)
-        return stacked, np.array([row for row, _ in kept], dtype=np.int64)
+        found = list(self._pool.map(self._guarded(self.picture), rows))
+        kept = np.array([row for row, picture in zip(rows, found, strict=True) if picture is not None], dtype=np.int64)
+        pictures = [picture for picture in found if picture is not None]
+        if not pictures:
+            side = self.preprocessing.image_size
+            return np.empty((0, side, side, 3), np.uint8), kept
+        if draw is None or self.preset == "none":
+            plain = self._pool.map(lambda picture: plain_view(picture, self.preprocessing), pictures)
+            return np.stack(list(plain)), kept
+        share = -(-len(pictures) // (os.cpu_count() or 1))
+        parts = [slice(start, start + share) for start in range(0, len(pictures), share)]
+        made = self._pool.map(self._random, (pictures[part] for part in parts), (kept[part] for part in parts), repeat(draw))
+        return np.concatenate(list(made)), kept
+
+    def picture(self, row: int) -> NDArray[np.uint8]:
+        """What is kept of one image (`tlstudio.engine.augment.reduced`), ``(H, W, 3)`` uint8, read-only.
+
+        Raises:
+            ImageError: it cannot be read.
+        """
+        known = self._pictures.get(row)
+        if known is not None:
+            return known
+        key = self.key(row)
+        if self._store is not None:
+            stored = self._store.get(key)
+            if stored is not None:
+                return stored
+        picture = reduced(self.images.load(row), self.preprocessing)
+        if not (self._store is not None and self._store.put(key, picture)):
+            with self._guard:
+                if picture.nbytes <= self._memory and self.images.read is None:
+                    self._memory -= picture.nbytes
+                    self._pictures[row] = picture
+        return picture
+
+    def key(self, row: int) -> bytes:
+        """16 bytes that name the content of one image: of a file by its path, size and time of change.
+
+        Raises:
+            ImageError: there is no such file.
+        """
+        known = self._keys.get(row)
+        if known is None:
+            known = self._keys[row] = _key_of(self.images, row)
+        return known
 
     def check_losses(self, known: int, total: int) -> None:
         """Raise `DataError` when many images that were readable at the start no longer are: the drive is gone."""
@@ -107,19 +172,25 @@ class ImageSource:
 
         return guarded
 
-    def _plain_row(self, row: int) -> NDArray[np.uint8]:
-        known = self._plain.get(row)
-        if known is not None:
-            return known
-        pixels = plain_view(self.images.load(row), self.preprocessing)
-        if len(self._plain) < self._capacity:
-            self._plain[row] = pixels
-        return pixels
+    def _random(self, pictures: list[NDArray[np.uint8]], rows: NDArray[np.int64], draw: int) -> NDArray[np.uint8]:
+        generators = [sample_generator(self.seed, draw, int(row)) for row in rows]
+        flip = self.augment.vertical_flip
+        return random_views(pictures, self.preprocessing, self.preset, generators, vertical_flip=flip)
 
-    def _random_row(self, row: int, draw: int) -> NDArray[np.uint8]:
-        rng = sample_generator(self._seed, draw, row)
-        flip = self._augment.vertical_flip
-        return random_view(self.images.load(row), self.preprocessing, self.preset, rng, vertical_flip=flip)
+
+def open_pictures(folder: Path, name: str, preprocessing: Preprocessing, budget: int) -> RowStore:
+    """The store of the pictures of one set of images, below ``folder``; those of others make room for it.
+
+    Args:
+        name: of the images; see `tlstudio.data.curation.identity`.
+        preprocessing: as its pictures are prepared for it.
+        budget: bytes for all stores below ``folder``.
+    """
+    about = {"version": views.VERSION, "decoder": PIL.__version__, "resize": preprocessing.resize,
+             "interpolation": preprocessing.interpolation}  # fmt: skip
+    own = folder / f"{name}-{preprocessing.resize}-{preprocessing.interpolation}"
+    make_room(folder, budget // 2, keep=[own])
+    return RowStore(own, np.uint8, budget=budget, about=about)
 
 
 def epoch_batches(rows: NDArray[np.int64], *, batch_size: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
@@ -152,3 +223,24 @@ def ahead(tasks: Iterable[Callable[[], _Item]], *, depth: int = 2) -> Iterator[_
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def _each(read: Callable[[int], object], rows: Sequence[int] | NDArray[np.int64]) -> int:
+    for row in rows:
+        read(int(row))
+    return len(rows)
+
+
+def _key_of(images: ImageSet, row: int) -> bytes:
+    path = images.path(row)
+    if path is None:
+        parts: tuple[object, ...] = (images.keys[row], row)
+    else:
+        try:
+            found = os.stat(path)
+        except OSError as error:
+            raise ImageError("file not found" if isinstance(error, FileNotFoundError)
+                             else f"cannot be read ({error.strerror or error})") from None  # fmt: skip
+        box = None if images.boxes is None else images.boxes[row].tolist()
+        parts = (path, found.st_size, found.st_mtime_ns, box, images.limits)
+    return hashlib.blake2b(repr(parts).encode("utf-8", "surrogateescape"), digest_size=16).digest()
