@@ -63,3 +63,28 @@ def _one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def gradual_catalog(tiny_catalog):
+    """And strategies that move the boundary: one stage more from epoch to epoch, or one that learns and is frozen again."""
+    from dataclasses import replace
+
+    from tlstudio.api import FreezePlan, FreezingSpec, Options
+
+    def gradual(context):
+        names = [stage.name for stage in context.stages if stage.name != "head"]
+        learning = names[len(names) - min(context.epoch, len(names)) :]
+        return FreezePlan(lr=dict.fromkeys(learning, 0.1))
+
+    def thaw(context):
+        first = next(stage.name for stage in context.stages)
+        return FreezePlan(lr={first: 1.0} if context.epoch % 2 else {})
+
+    new = {
+        f"freezing/{plan.__name__}": FreezingSpec(
+            name=plan.__name__, title=plan.__name__, about="For tests.", options=Options, plan=plan
+        )
+        for plan in (gradual, thaw)
+    }
+    return replace(tiny_catalog, strategies={**tiny_catalog.strategies, **new})

@@ -12,29 +12,19 @@ import pytest
 import torch
 from conftest import make_photos
 from safetensors.torch import load_file
+from training import run
 
 from tlstudio.api import TRAIN
-from tlstudio.api.config import DataConfig, TrainConfig, with_overrides
+from tlstudio.api.config import DataConfig
 from tlstudio.api.errors import ExitCode
 from tlstudio.data.curation import Curation
 from tlstudio.data.edits import Exclude, MoveToSplit, RenameClass
 from tlstudio.engine import checkpoint
 from tlstudio.engine.control import Control
 from tlstudio.engine.predict import load_model
-from tlstudio.engine.run import start_run
 from tlstudio.evaluation.report import evaluate_run
 from tlstudio.runs.replay import read_events
 from tlstudio.runs.store import delete_run, find_run, list_runs
-
-
-def run(catalog, workspace, *overrides, control=None, on_event=None):
-    config = with_overrides(TrainConfig(), ["model.backbone=test/tiny", "model.weights=none", *overrides])
-    events = []
-    for event in start_run(config, catalog, workspace, control or Control()):
-        events.append(event)
-        if on_event is not None:
-            on_event(event)
-    return events
 
 
 def kinds(events):
@@ -124,11 +114,10 @@ def test_a_foreign_draw_from_torch_does_not_change_the_run(tiny_catalog, photos,
     assert all(torch.equal(calm[name], disturbed[name]) for name in calm)
 
 
-def test_head_only_with_the_cache_equals_head_only_without(tiny_catalog, photos, tmp_path, monkeypatch):
+def test_head_only_with_the_cache_equals_head_only_without(tiny_catalog, photos, tmp_path):
     settings = (f"data.path={photos}", "run.epochs=3", "freezing.strategy=head-only")
     cached = run(tiny_catalog, tmp_path, *settings)
-    monkeypatch.setattr("tlstudio.engine.loop.fits_in_memory", lambda *_: False)
-    plain = run(tiny_catalog, tmp_path, *settings)
+    plain = run(tiny_catalog, tmp_path, *settings, "run.cache=off")
     assert [event.cached for event in cached if event.event == "EpochStarted"] == [True] * 3
     assert [event.cached for event in plain if event.event == "EpochStarted"] == [False] * 3
     losses = [[event.val["loss"] for event in events if event.event == "EpochDone"] for events in (cached, plain)]
@@ -309,7 +298,8 @@ def test_no_readable_image_at_all(tiny_catalog, tmp_path):
     assert events[-1].exit_code == ExitCode.DATA
 
 
-def test_images_that_vanish_during_the_run_are_skipped_and_many_of_them_end_it(tiny_catalog, tmp_path):
+@pytest.mark.parametrize("kept", [True, False])
+def test_images_that_vanish_during_the_run_are_kept_or_else_many_of_them_end_it(tiny_catalog, tmp_path, monkeypatch, kept):
     folder = make_photos(tmp_path / "data", {"a": 40, "b": 40})
 
     def lose(event):
@@ -317,10 +307,14 @@ def test_images_that_vanish_during_the_run_are_skipped_and_many_of_them_end_it(t
             for path in sorted(folder.rglob("*.png"))[:60]:
                 path.unlink()
 
-    settings = (f"data.path={folder}", "freezing.strategy=full", "run.epochs=3")
+    monkeypatch.setattr("tlstudio.engine.loader._MEMORY_BUDGET", 0)
+    settings = (f"data.path={folder}", "freezing.strategy=full", "run.epochs=3", f"run.cache_gigabytes={1 if kept else 0}")
     events = run(tiny_catalog, tmp_path, *settings, on_event=lose)
-    assert events[-1].event == "RunFailed"
-    assert "no longer be read" in events[-1].error
+    if kept:
+        assert events[-1].outcome == "completed"
+    else:
+        assert events[-1].event == "RunFailed"
+        assert "no longer be read" in events[-1].error
 
 
 def test_a_class_missing_from_validation_keeps_its_index(tiny_catalog, tmp_path):

@@ -1,75 +1,275 @@
 """The frozen beginning of a network, run once for each image: its output never changes, so it is kept.
 
-How it is computed is the business of `SplitModel`.
+How it is computed is the business of `SplitModel`; where it is kept, and behind which stage, `choose_cache` decides by
+its size.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from tlstudio.api.backbone import Backbone
+from tlstudio.api.config import RunConfig
+from tlstudio.engine import augment as views
 from tlstudio.engine.device import Place
 from tlstudio.engine.loader import ImageSource, ahead, in_batches
-from tlstudio.engine.split import SplitModel as SplitModel
+from tlstudio.engine.rowstore import RowStore, make_room
+from tlstudio.engine.split import SplitModel
+from tlstudio.engine.split import _split_head as fixed_beginning
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+VERSION = 1
+"""Of what is kept on disk."""
+
 _BATCH = 32
 _MEMORY_SHARE = 0.25
 _MEMORY_LIMIT = 4 * 2**30
+_DISK_SHARE = 0.5  # of what is free
+_KEPT_ANYWAY = 512 * 2**20  # bytes that are kept on disk for the next run, though they fit in memory
+_FEWEST_VIEWS = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheChoice:
+    """Behind how many stages the features are kept, how many random views of each image, where, and bytes in all."""
+
+    cut: int
+    views: int
+    where: Literal["memory", "disk"]
+    size: int
+
+    def keeps(self, run: RunConfig) -> bool:
+        """Whether they are kept on disk for later runs as well."""
+        return self.where == "disk" or (run.cache == "auto" and self.size <= min(_KEPT_ANYWAY, run.cache_gigabytes * 2**30))
+
+
+def choose_cache(sizes: Sequence[int], *, train: int, val: int, views: int, memory: int, disk: int) -> CacheChoice | None:
+    """What to keep: behind the last frozen stage where it fits, else where the tensor is smallest, else of fewer views.
+
+    Args:
+        sizes: bytes of one image's features behind 1, 2, … frozen stages.
+        train: training images, each in so many ``views``.
+        val: validation images, each in one view.
+        memory: bytes to spare, 0 for none.
+        disk: bytes to spare.
+    """
+    if not sizes:
+        return None
+    last = len(sizes)
+    smallest = min(range(1, last + 1), key=lambda cut: (sizes[cut - 1], -cut))
+    fewer = max(memory, disk) // max(1, sizes[smallest - 1]) - val
+    tries = [(last, views), (smallest, views)]
+    if views > _FEWEST_VIEWS:
+        tries.append((smallest, min(views, max(_FEWEST_VIEWS, fewer // max(1, train)))))
+    for cut, count in tries:
+        size = sizes[cut - 1] * (train * count + val)
+        if size <= memory:
+            return CacheChoice(cut=cut, views=count, where="memory", size=size)
+        if size <= disk:
+            return CacheChoice(cut=cut, views=count, where="disk", size=size)
+    return None
+
+
+@torch.no_grad()
+def feature_sizes(backbone: Backbone, frozen: int, source: ImageSource, place: Place) -> list[int]:
+    """Bytes of one image's output behind 1, 2, … ``frozen`` stages; behind all of them, of the pooled features."""
+    side = source.preprocessing.image_size
+    training = [module for module in backbone.module.modules() if module.training]
+    backbone.module.eval()
+    x = torch.zeros(1, 3, side, side, device=place.device).to(memory_format=torch.channels_last)
+    sizes = []
+    with place.mixed_precision():
+        for stage in list(backbone.stages.values())[:frozen]:
+            x = stage(x)
+            sizes.append(x.numel() * x.element_size())
+        if frozen == len(backbone.stages):
+            for layer in fixed_beginning(backbone.head)[0]:
+                x = layer(x)
+            sizes[-1] = x.numel() * x.element_size()
+    for module in training:
+        module.training = True
+    return sizes
+
+
+def spare_memory(run: RunConfig) -> int:
+    """Bytes of memory that features may take."""
+    return 0 if run.cache in {"disk", "off"} else int(min(_MEMORY_LIMIT, _MEMORY_SHARE * _memory()))
+
+
+def spare_disk(run: RunConfig, folder: Path) -> int:
+    """Bytes of the disk that features may take, below a folder that may not exist yet."""
+    if run.cache in {"memory", "off"}:
+        return 0
+    there = next((parent for parent in (folder, *folder.parents) if parent.exists()), None)
+    try:
+        free = shutil.disk_usage(there).free if there is not None else 0
+    except OSError:
+        return 0
+    return int(min(run.cache_gigabytes * 2**30, _DISK_SHARE * free))
 
 
 class FeatureCache:
-    """Outputs of the frozen prefix by draw and row, in memory."""
+    """Outputs of the frozen prefix by draw and row, in memory or on disk; what is on disk serves later runs as well.
 
-    def __init__(self, model: SplitModel, source: ImageSource) -> None:
+    Args:
+        model: computes them.
+        source: the images.
+        in_memory: whether all of them are held in memory.
+        store: where they are kept on disk; closed with the cache.
+    """
+
+    def __init__(self, model: SplitModel, source: ImageSource, *, in_memory: bool, store: RowStore | None) -> None:
         self._model = model
         self._source = source
-        self._index: dict[int, dict[int, int]] = {}
-        self._values: dict[int, Tensor] = {}
+        self._in_memory = in_memory
+        self._store = store
+        self._place_of: dict[int | None, NDArray[np.int64]] = {}
+        self._values: dict[int | None, Tensor] = {}
+
+    def close(self) -> None:
+        """Let another process write to the store."""
+        if self._store is not None:
+            self._store.close()
 
     def fill(self, rows: NDArray[np.int64], draw: int | None) -> Iterator[int]:
         """Compute what is missing of one draw; yields how many images are done."""
-        key = -1 if draw is None else draw
-        known = self._index.setdefault(key, {})
-        todo = np.array([row for row in rows if int(row) not in known], dtype=np.int64)
-        tasks = (partial(self._source.batch, part, draw=draw) for part in in_batches(todo, _BATCH))
-        parts = [self._values[key]] if key in self._values else []
-        done = len(rows) - len(todo)
-        for pixels, kept in ahead(tasks):
-            if not len(kept):
-                continue
-            features = self._model.prefix(to_input(pixels, self._source, self._model.place))
-            known.update({int(row): len(known) + i for i, row in enumerate(kept)})
-            parts.append(features.contiguous())
+        places = self._place_of.setdefault(draw, np.full(len(self._source.images), -1, np.int64))
+        missing = rows[places[rows] < 0]
+        done = len(rows) - len(missing)
+        if not len(missing):
+            return
+        stored = np.array([self._is_stored(int(row), draw) for row in missing], bool)
+        done += self._load(missing[stored], draw)
+        yield done
+        todo = missing[places[missing] < 0]
+        for features, kept in self._computed(todo, draw):
+            self._keep(features, kept, draw, room=len(todo))
             done += len(kept)
             yield done
-        if parts:
-            self._values[key] = torch.cat(parts)
+        if self._store is not None:
+            self._store.save()
 
     def batch(self, rows: Sequence[int] | NDArray[np.int64], draw: int | None) -> tuple[Tensor, NDArray[np.int64]]:
-        """Features and the rows they belong to."""
-        key = -1 if draw is None else draw
-        known = self._index[key]
-        kept = np.array([row for row in rows if int(row) in known], dtype=np.int64)
-        values = self._values[key]
-        where = torch.tensor([known[int(row)] for row in kept], dtype=torch.int64, device=values.device)
-        return values.index_select(0, where), kept
+        """Features on the device, and the rows they belong to."""
+        places = self._place_of[draw][rows]
+        kept = np.asarray(rows, dtype=np.int64)[places >= 0]
+        device = self._model.place.device
+        if self._in_memory:
+            values = self._values[draw]
+            return values.index_select(0, torch.from_numpy(places[places >= 0]).to(values.device)), kept
+        found = [self._from_store(int(row), draw) for row in kept]
+        lost = np.array([row for row, value in zip(kept, found, strict=True) if value is None], np.int64)
+        again: dict[int, Tensor] = {}
+        for values, part in self._computed(lost, draw):
+            again.update(zip(part.tolist(), values.cpu().to(self._dtype), strict=True))
+        whole = [again.get(int(row)) if value is None else value for row, value in zip(kept, found, strict=True)]
+        there = [value for value in whole if value is not None]
+        kept = kept[[value is not None for value in whole]]
+        return (torch.stack(there) if there else torch.empty(0)).to(device, non_blocking=True), kept
+
+    def _computed(self, rows: NDArray[np.int64], draw: int | None) -> Iterator[tuple[Tensor, NDArray[np.int64]]]:
+        tasks = (partial(self._source.batch, part, draw=draw) for part in in_batches(rows, _BATCH))
+        for pixels, kept in ahead(tasks):
+            if len(kept):
+                yield self._model.prefix(to_input(pixels, self._source, self._model.place)), kept
+
+    def _keep(self, features: Tensor, rows: NDArray[np.int64], draw: int | None, *, room: int, save: bool = True) -> None:
+        features = features.to(self._dtype)
+        places = self._place_of[draw]
+        if self._store is not None and save:
+            for row, value in zip(rows, _as_numpy(features), strict=True):
+                self._store.put(self._key(int(row), draw), value)
+        if not self._in_memory:
+            places[rows] = rows
+            return
+        used = int(places.max()) + 1
+        values = self._values.get(draw)
+        if values is None or used + len(rows) > len(values):
+            grown = features.new_empty((used + max(room, len(rows)), *features.shape[1:]))
+            if values is not None:
+                grown[:used] = values[:used]
+            values = self._values[draw] = grown
+        values[used : used + len(rows)] = features
+        places[rows] = np.arange(used, used + len(rows))
+
+    def _load(self, rows: NDArray[np.int64], draw: int | None) -> int:
+        """Take from the store what it has of these rows; returns how many that are."""
+        if not self._in_memory:
+            self._place_of[draw][rows] = rows
+            return len(rows)
+        found = 0
+        for part in in_batches(rows, _BATCH):
+            values = [self._from_store(int(row), draw) for row in part]
+            good = [value for value in values if value is not None]
+            if good:
+                kept = part[[value is not None for value in values]]
+                self._keep(torch.stack(good).to(self._model.place.device), kept, draw, room=len(rows), save=False)
+                found += len(good)
+        return found
+
+    def _is_stored(self, row: int, draw: int | None) -> bool:
+        return self._store is not None and self._key(row, draw) in self._store
+
+    def _from_store(self, row: int, draw: int | None) -> Tensor | None:
+        if self._store is None:
+            return None
+        array = self._store.get(self._key(row, draw))
+        return None if array is None else torch.from_numpy(array.copy()).view(self._dtype)
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return self._model.place.autocast or torch.float32
+
+    def _key(self, row: int, draw: int | None) -> bytes:
+        image = self._source.key(row)
+        if draw is None or self._source.preset == "none":
+            return image
+        augment = self._source.augment
+        facts = (self._source.seed, draw, row, self._source.preset, augment.vertical_flip)
+        return hashlib.blake2b(image + repr(facts).encode(), digest_size=16).digest()
 
 
-def fits_in_memory(model: SplitModel, source: ImageSource, place: Place, images: int) -> bool:
-    """Whether the prefix's output for so many images fits the memory budget."""
-    side = source.preprocessing.image_size
-    sample = model.prefix(torch.zeros(1, 3, side, side, device=place.device).to(memory_format=torch.channels_last))
-    need = sample.numel() * sample.element_size() * images
-    return need <= min(_MEMORY_LIMIT, _MEMORY_SHARE * _memory())
+def open_features(folder: Path, name: str, weights: str, model: SplitModel, source: ImageSource, budget: int) -> RowStore:
+    """The store of what one prefix gives for one set of images, below ``folder``; those of others make room for it.
+
+    It is named after all that the features depend on: the values of the frozen weights, the cut, the geometry and the
+    precision. What depends on the image and its variation is in the keys.
+
+    Args:
+        name: of the images; see `tlstudio.data.curation.identity`.
+        weights: see `weights_digest`.
+        budget: bytes for all stores below ``folder``.
+    """
+    precision = model.place.autocast or torch.float32
+    about = {"version": VERSION, "torch": str(torch.__version__), "weights": weights, "cut": model.frozen,
+             "precision": str(precision), "preprocessing": repr(source.preprocessing), "views": views.VERSION}  # fmt: skip
+    digest = hashlib.sha256(repr(sorted(about.items())).encode()).hexdigest()[:12]
+    own = folder / f"{name}-{digest}"
+    make_room(folder, budget // 2, keep=[own])
+    return RowStore(own, np.float32 if precision is torch.float32 else np.uint16, budget=budget, about=about)
+
+
+def weights_digest(backbone: Backbone, stages: int) -> str:
+    """A digest of the values of the first stages: parameters and statistics."""
+    digest = hashlib.blake2b(digest_size=16)
+    for stage in list(backbone.stages.values())[:stages]:
+        for name, tensor in stage.state_dict().items():
+            digest.update(name.encode() + str(tuple(tensor.shape)).encode())
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def to_input(pixels: NDArray[np.uint8], source: ImageSource, place: Place) -> Tensor:
@@ -80,7 +280,14 @@ def to_input(pixels: NDArray[np.uint8], source: ImageSource, place: Place) -> Te
     tensor = tensor.to(place.device, non_blocking=True).permute(0, 3, 1, 2)
     mean = torch.tensor(source.preprocessing.mean, device=place.device).view(1, 3, 1, 1) * 255.0
     std = torch.tensor(source.preprocessing.std, device=place.device).view(1, 3, 1, 1) * 255.0
-    return (tensor.float() - mean) / std
+    return tensor.float().sub_(mean).div_(std)
+
+
+def _as_numpy(features: Tensor) -> NDArray[np.generic]:
+    """Features on the CPU; of half precision, their bits."""
+    values = features.detach().cpu()
+    array: NDArray[np.generic] = (values if values.dtype == torch.float32 else values.view(torch.uint16)).numpy()
+    return array
 
 
 def _memory() -> int:

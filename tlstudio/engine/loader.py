@@ -46,7 +46,7 @@ class ImageSource:
         augment: its details.
         seed: of the run.
         store: where the pictures of image files are kept from run to run; closed with the source.
-        memory: bytes that pictures may occupy which are not kept there.
+        memory: bytes that pictures may occupy which are not kept there; 2 GiB by default.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class ImageSource:
         augment: AugmentConfig | None = None,
         seed: int = 0,
         store: RowStore | None = None,
-        memory: int = _MEMORY_BUDGET,
+        memory: int | None = None,
     ) -> None:
         self.images = images
         self.preprocessing = preprocessing
@@ -68,7 +68,7 @@ class ImageSource:
         self.unreadable: dict[int, str] = {}
         self._store = store if images.read is None else None  # what is no file is read at once
         self._keys: dict[int, bytes] = {}
-        self._memory = memory
+        self._memory = _MEMORY_BUDGET if memory is None else memory
         self._pictures: dict[int, NDArray[np.uint8]] = {}
         self._guard = threading.Lock()
         self._pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="decode")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,16 +20,16 @@ from torch import Tensor
 from tlstudio.api.backbone import Backbone
 from tlstudio.api.dataset import ImageSet
 from tlstudio.api.errors import ExitCode, UserError
-from tlstudio.api.events import EpochDone, EpochStarted, Event, Note, Progress, StepDone
-from tlstudio.api.freezing import FreezePlan
+from tlstudio.api.events import EpochDone, EpochStarted, Event, Note, StepDone
+from tlstudio.api.freezing import FreezePlan, StageInfo
 from tlstudio.engine.control import Control
+from tlstudio.engine.cut import Cut
 from tlstudio.engine.device import Place
-from tlstudio.engine.features import FeatureCache, SplitModel, fits_in_memory, to_input
 from tlstudio.engine.freeze import apply_plan, make_plan, stage_infos, states
-from tlstudio.engine.loader import ImageSource, ahead, epoch_batches, in_batches
+from tlstudio.engine.loader import ImageSource, epoch_batches, in_batches
 from tlstudio.engine.optim import build_optimizer, schedule_factor, set_learning_rates
 from tlstudio.engine.random import step_seed
-from tlstudio.engine.task import Classification, Totals
+from tlstudio.engine.task import Classification, Totals, mixed
 from tlstudio.registry.catalog import Recipe
 
 if TYPE_CHECKING:
@@ -61,6 +61,9 @@ class Training:
     source: ImageSource
     place: Place
     control: Control
+    features: tuple[Path, str] | None = None
+    """Where the output of frozen layers is kept from run to run, and the name of the images there."""
+    cut: Cut = field(init=False)
     optimizer: torch.optim.Optimizer = field(init=False)
     scaler: torch.amp.GradScaler = field(init=False)
     task: Classification = field(init=False)
@@ -79,6 +82,8 @@ class Training:
         self.optimizer = build_optimizer(self.backbone, config.optim)
         self.scaler = self.place.scaler()
         self.task = Classification(label_smoothing=config.optim.label_smoothing)
+        self.cut = Cut(config, self.backbone, self.source, self.place, self.control, rows=(self.train_rows, self.val_rows),
+                       labels=self.images.labels, folder=self.features)  # fmt: skip
         if self.recipe.strategy.penalty is not None:
             self.start = {name: p.detach().clone() for name, p in self.backbone.module.named_parameters()}
 
@@ -86,11 +91,6 @@ class Training:
     def steps_per_epoch(self) -> int:
         """Optimiser steps in one epoch."""
         return len(in_batches(self.train_rows, self.recipe.config.run.batch_size, join_single=True))
-
-    @property
-    def labels(self) -> NDArray[np.int32]:
-        """The class of every row."""
-        return self.images.labels
 
 
 def train(run: Training, *, after_epoch: Callable[[EpochDone, bool], Iterator[Event]]) -> Iterator[Event]:
@@ -103,29 +103,30 @@ def train(run: Training, *, after_epoch: Callable[[EpochDone, bool], Iterator[Ev
         UserError: the loss is no longer a number, or the images are gone.
     """
     config = run.recipe.config
-    cut = _Cut(run)
+    infos = stage_infos(run.backbone)
+    plan: FreezePlan | None = None
+    trainable: dict[str, int] = {}
     waited = 0
     for epoch in range(config.run.epochs):
         began = time.monotonic()
-        plan = _plan(run, epoch)
-        trainable = apply_plan(run.backbone, plan)
-        yield from cut.follow(plan, epoch)
+        before, plan = plan, _plan(run, infos, epoch)
+        if plan != before:
+            trainable = apply_plan(run.backbone, plan)
+        yield from run.cut.follow(plan, epoch)
         if run.control.checkpoint() != "go":
             return
-        infos = stage_infos(run.backbone)
-        yield EpochStarted(epoch=epoch, stages=states(plan, infos, trainable), cached=cut.cache is not None)
+        yield EpochStarted(epoch=epoch, stages=states(plan, infos, trainable), cached=run.cut.cache is not None)
 
         totals = Totals(run.place.device)
-        yield from _steps(run, plan, cut, epoch, totals)
+        yield from _steps(run, plan, epoch, totals)
         if run.control.wish == "cancel":
             return
         train_metrics = totals.metrics()
-        val_metrics = _validate(run, cut)
+        val_metrics = _validate(run)
 
         better = _is_better(val_metrics or train_metrics, run.best.metrics)
         if better:
-            weights = {name: tensor.detach().cpu().clone() for name, tensor in run.backbone.module.state_dict().items()}
-            run.best = Best(epoch, run.step, dict(val_metrics or train_metrics), weights)
+            run.best = Best(epoch, run.step, dict(val_metrics or train_metrics), _weights(run))
         waited = 0 if better else waited + 1
         run.history.append(val_metrics or train_metrics)
         done = EpochDone(
@@ -141,72 +142,18 @@ def train(run: Training, *, after_epoch: Callable[[EpochDone, bool], Iterator[Ev
             return
 
 
-class _Cut:
-    """Follows the plan: where the network is cut, and the cache of what comes before."""
-
-    def __init__(self, run: Training) -> None:
-        self.run = run
-        self.model: SplitModel | None = None
-        self.cache: FeatureCache | None = None
-
-    def draw(self, epoch: int) -> int | None:
-        """The number of the random variation in an epoch; ``None`` for plain images. Cached ones come round again."""
-        if self.run.source.preset == "none":
-            return None
-        return epoch % self.run.recipe.config.augment.views if self.cache is not None else epoch
-
-    def follow(self, plan: FreezePlan, epoch: int) -> Iterator[Event]:
-        """Move the cut to where the plan puts it and fill the cache; does nothing where nothing changed."""
-        run = self.run
-        frozen = plan.frozen_prefix(tuple(run.backbone.stages))
-        if self.model is None or frozen != self.model.frozen:
-            self.model = SplitModel(run.backbone, frozen, run.place)
-            self.cache = None
-            views = 1 if run.source.preset == "none" else min(run.recipe.config.augment.views, run.recipe.config.run.epochs)
-            images = len(run.train_rows) * views + len(run.val_rows)
-            if frozen and fits_in_memory(self.model, run.source, run.place, images):
-                self.cache = FeatureCache(self.model, run.source)
-        if self.cache is None:
-            return
-        draw = self.draw(epoch)
-        wanted = [(run.train_rows, draw), (run.val_rows, None)]
-        if draw is None:
-            wanted = [(np.concatenate([run.train_rows, run.val_rows]), None)]
-        for rows, view in wanted:
-            for done in self.cache.fill(rows, view):
-                yield Progress(task="Running the frozen layers", done=done, total=len(rows))
-                if run.control.checkpoint() != "go":
-                    return
-
-    def batches(self, parts: list[NDArray[np.int64]], draw: int | None) -> Iterator[tuple[Tensor, Tensor]]:
-        """The suffix's input and the target for each batch of rows, on the device."""
-        run, device = self.run, self.run.place.device
-        assert self.model is not None
-        if self.cache is not None:
-            for part in parts:
-                features, kept = self.cache.batch(part, draw)
-                if len(kept):
-                    yield features, torch.from_numpy(run.labels[kept].astype(np.int64)).to(device)
-            return
-        tasks = (partial(run.source.batch, part, draw=draw) for part in parts)
-        for pixels, kept in ahead(tasks):
-            if len(kept):
-                x = self.model.prefix(to_input(pixels, run.source, run.place))
-                yield x, torch.from_numpy(run.labels[kept].astype(np.int64)).to(device, non_blocking=True)
-
-
-def _steps(run: Training, plan: FreezePlan, cut: _Cut, epoch: int, totals: Totals) -> Iterator[Event]:
+def _steps(run: Training, plan: FreezePlan, epoch: int, totals: Totals) -> Iterator[Event]:
     config = run.recipe.config
     steps = run.steps_per_epoch * config.run.epochs
     parts = epoch_batches(run.train_rows, batch_size=config.run.batch_size, seed=config.run.seed, epoch=epoch)
     known_bad = len(run.source.unreadable)
     finite = torch.ones((), dtype=torch.bool, device=run.place.device)
-    for x, target in cut.batches(parts, cut.draw(epoch)):
+    for x, target in run.cut.batches(parts, run.cut.draw(epoch)):
         if run.control.checkpoint() != "go":
             break
         rate = (config.optim.learning_rate or 0.0) * schedule_factor(config.optim, run.step, steps)
         set_learning_rates(run.optimizer, plan, rate)
-        loss, logits = _step(run, cut, x, target)
+        loss, logits = _step(run, x, target)
         run.step += 1
         run.unreported += len(target)
         totals.add(loss, logits, target)
@@ -224,12 +171,18 @@ def _steps(run: Training, plan: FreezePlan, cut: _Cut, epoch: int, totals: Total
     run.source.check_losses(known_bad, len(run.train_rows))
 
 
-def _step(run: Training, cut: _Cut, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+def _step(run: Training, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """One optimiser step; returns the mean loss of the batch and its logits."""
-    assert cut.model is not None
-    torch.manual_seed(step_seed(run.recipe.config.run.seed, run.step))
-    logits = cut.model.suffix(x)
-    loss = run.task.loss(logits, target)
+    assert run.cut.model is not None
+    config = run.recipe.config
+    torch.manual_seed(step_seed(config.run.seed, run.step))
+    if config.augment.mixup:
+        x, other, share = mixed(x, config.augment.mixup, config.run.seed, run.step)
+        logits = run.cut.model.suffix(x)
+        loss = share * run.task.loss(logits, target) + (1.0 - share) * run.task.loss(logits, target[other])
+    else:
+        logits = run.cut.model.suffix(x)
+        loss = run.task.loss(logits, target)
     total = loss
     if run.recipe.strategy.penalty is not None:
         total = total + run.recipe.strategy.penalty(run.backbone.module, run.start)
@@ -241,15 +194,15 @@ def _step(run: Training, cut: _Cut, x: Tensor, target: Tensor) -> tuple[Tensor, 
 
 
 @torch.no_grad()
-def _validate(run: Training, cut: _Cut) -> dict[str, float]:
+def _validate(run: Training) -> dict[str, float]:
     """Metrics over the validation images; empty where there are none, or the user has asked to stop."""
-    assert cut.model is not None
+    assert run.cut.model is not None
     modes = [(module, module.training) for module in run.backbone.module.modules()]
     run.backbone.module.eval()
     run.backbone.head.eval()
     totals = Totals(run.place.device)
-    for x, target in cut.batches(in_batches(run.val_rows, max(64, run.recipe.config.run.batch_size)), None):
-        logits = cut.model.suffix(x)
+    for x, target in run.cut.batches(in_batches(run.val_rows, max(64, run.recipe.config.run.batch_size)), None):
+        logits = run.cut.model.suffix(x)
         totals.add(run.task.loss(logits, target), logits, target)
         if run.control.checkpoint() == "cancel":
             break
@@ -258,11 +211,23 @@ def _validate(run: Training, cut: _Cut) -> dict[str, float]:
     return totals.metrics()
 
 
-def _plan(run: Training, epoch: int) -> FreezePlan:
+def _weights(run: Training) -> dict[str, Tensor]:
+    """A copy of the network's values on the CPU; what has not changed since the last copy is not copied again."""
+    known = run.best.weights
+    learning = {id(p) for p in run.backbone.module.parameters() if p.requires_grad}
+    state = run.backbone.module.state_dict(keep_vars=True)
+    result = {}
+    for name, tensor in state.items():
+        same = name in known and id(tensor) not in learning and torch.equal(known[name], tensor.detach().cpu())
+        result[name] = known[name] if same else tensor.detach().cpu().clone()
+    return result
+
+
+def _plan(run: Training, infos: tuple[StageInfo, ...], epoch: int) -> FreezePlan:
     return make_plan(
         run.recipe.strategy,
         run.recipe.strategy_options,
-        stage_infos(run.backbone),
+        infos,
         epoch=epoch,
         epochs=run.recipe.config.run.epochs,
         pretrained=run.recipe.weights.path is not None,

@@ -12,7 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_ORDER, _SAMPLE, _STEP = 1, 2, 3
+_ORDER, _SAMPLE, _STEP, _MIX = 1, 2, 3, 4
 
 
 def epoch_order(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
@@ -28,3 +28,8 @@ def sample_generator(seed: int, draw: int, row: int) -> np.random.Generator:
 def step_seed(seed: int, step: int) -> int:
     """The seed of torch's generator for one optimiser step (dropout and the like)."""
     return int(np.random.SeedSequence((seed, _STEP, step)).generate_state(1, np.uint64)[0] >> 1)
+
+
+def step_generator(seed: int, step: int) -> np.random.Generator:
+    """The generator for what one optimiser step draws itself (mixup)."""
+    return np.random.default_rng((seed, _MIX, step))

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from tlstudio.engine.random import step_generator
+
 
 @dataclass(frozen=True, kw_only=True)
 class Classification:
@@ -18,6 +20,18 @@ class Classification:
     def loss(self, logits: Tensor, target: Tensor) -> Tensor:
         """Cross-entropy, mean over the batch: ``(N, C)`` float logits and ``(N,)`` int64 classes to a float32 scalar."""
         return functional.cross_entropy(logits.float(), target, label_smoothing=self.label_smoothing)
+
+
+def mixed(x: Tensor, alpha: float, seed: int, step: int) -> tuple[Tensor, Tensor, float]:
+    """Mixup: each input of a batch mixed with another one of it; the order of the others, and the share of the first.
+
+    Of images as they enter the network (Zhang et al. 2018); of features, where its beginning is frozen (manifold mixup, Verma
+    et al. 2019). The share is drawn from Beta(alpha, alpha) for the whole batch, by the step's own generator.
+    """
+    rng = step_generator(seed, step)
+    share = float(rng.beta(alpha, alpha))
+    other = torch.from_numpy(rng.permutation(len(x))).to(x.device)
+    return torch.lerp(x[other], x, share), other, share
 
 
 @dataclass

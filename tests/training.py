@@ -1,0 +1,18 @@
+"""Runs the engine as a script does, on the small network of the engine's tests."""
+
+from __future__ import annotations
+
+from tlstudio.api.config import TrainConfig, with_overrides
+from tlstudio.engine.control import Control
+from tlstudio.engine.run import start_run
+
+
+def run(catalog, workspace, *overrides, control=None, on_event=None):
+    """All events of a run with these settings; ``on_event`` hears each as it comes."""
+    config = with_overrides(TrainConfig(), ["model.backbone=test/tiny", "model.weights=none", *overrides])
+    events = []
+    for event in start_run(config, catalog, workspace, control or Control()):
+        events.append(event)
+        if on_event is not None:
+            on_event(event)
+    return events

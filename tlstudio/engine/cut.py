@@ -1,0 +1,141 @@
+"""Follows the freeze plan from epoch to epoch: where the network is cut, and the cache of what comes before the cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tlstudio.api.backbone import Backbone
+from tlstudio.api.config import TrainConfig
+from tlstudio.api.events import Event, Note, Progress
+from tlstudio.api.freezing import FreezePlan
+from tlstudio.engine.control import Control
+from tlstudio.engine.device import Place
+from tlstudio.engine.features import (
+    CacheChoice,
+    FeatureCache,
+    choose_cache,
+    feature_sizes,
+    open_features,
+    spare_disk,
+    spare_memory,
+    to_input,
+    weights_digest,
+)
+from tlstudio.engine.loader import ImageSource, ahead
+from tlstudio.engine.split import SplitModel
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Cut:
+    """Where a run's network is cut at the moment: `follow` moves it, `batches` gives what enters the rest.
+
+    Args:
+        config: of the run.
+        backbone: the network.
+        source: the images.
+        place: the device.
+        control: asked between batches.
+        rows: training and validation rows.
+        labels: the class of every row.
+        folder: where features are kept from run to run, and the name of the images there.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        backbone: Backbone,
+        source: ImageSource,
+        place: Place,
+        control: Control,
+        *,
+        rows: tuple[NDArray[np.int64], NDArray[np.int64]],
+        labels: NDArray[np.int32],
+        folder: tuple[Path, str] | None,
+    ) -> None:
+        self.config, self.backbone, self.source, self.place, self.control = config, backbone, source, place, control
+        self.train_rows, self.val_rows = rows
+        self.labels = torch.from_numpy(labels.astype(np.int64)).to(place.device)
+        self.folder = folder
+        self.model: SplitModel | None = None
+        self.cache: FeatureCache | None = None
+        self.choice: CacheChoice | None = None
+        self._frozen = -1
+
+    def draw(self, epoch: int) -> int | None:
+        """The number of the random variation in an epoch; ``None`` for plain images. Cached ones come round again."""
+        if self.source.preset == "none":
+            return None
+        return epoch % self.choice.views if self.choice is not None else epoch
+
+    def follow(self, plan: FreezePlan, epoch: int) -> Iterator[Event]:
+        """Move the cut to where the plan puts it and fill the cache; does nothing where nothing changed."""
+        frozen = plan.frozen_prefix(tuple(self.backbone.stages))
+        if frozen != self._frozen:
+            yield from self._move(frozen)
+        if self.cache is None:
+            return
+        draw = self.draw(epoch)
+        wanted = [(self.train_rows, draw), (self.val_rows, None)]
+        if draw is None:
+            wanted = [(np.concatenate([self.train_rows, self.val_rows]), None)]
+        for rows, view in wanted:
+            for done in self.cache.fill(rows, view):
+                yield Progress(task="Running the frozen layers", done=done, total=len(rows))
+                if self.control.checkpoint() != "go":
+                    return
+
+    def batches(self, parts: list[NDArray[np.int64]], draw: int | None) -> Iterator[tuple[Tensor, Tensor]]:
+        """What enters `SplitModel.suffix`, and the target ``(N,)`` int64, for each batch of rows, on the device."""
+        assert self.model is not None
+        if self.cache is not None and self.choice is not None:
+            tasks = (partial(self.cache.batch, part, draw) for part in parts)
+            found = (task() for task in tasks) if self.choice.where == "memory" else ahead(tasks)
+            for features, kept in found:
+                if len(kept):
+                    yield features, self._target(kept)
+            return
+        for pixels, kept in ahead(partial(self.source.batch, part, draw=draw) for part in parts):
+            if len(kept):
+                yield self.model.prefix(to_input(pixels, self.source, self.place)), self._target(kept)
+
+    def close(self) -> None:
+        """Let go of what is kept on disk."""
+        if self.cache is not None:
+            self.cache.close()
+
+    def _target(self, rows: NDArray[np.int64]) -> Tensor:
+        return self.labels[torch.from_numpy(rows).to(self.place.device, non_blocking=True)]
+
+    def _move(self, frozen: int) -> Iterator[Event]:
+        self.close()
+        self._frozen, self.cache, self.choice = frozen, None, None
+        run, where = self.config.run, self.folder
+        if frozen:
+            varied = self.source.preset != "none"
+            wanted = min(self.config.augment.views, run.epochs) if varied else 1
+            self.choice = choose_cache(
+                feature_sizes(self.backbone, frozen, self.source, self.place),
+                train=len(self.train_rows), val=len(self.val_rows), views=wanted, memory=spare_memory(run),
+                disk=0 if where is None else spare_disk(run, where[0]),
+            )  # fmt: skip
+            if self.choice is not None and self.choice.views < wanted:
+                yield Note(text=f"Only {self.choice.views} of {wanted} varied versions of each image are kept: "
+                           "there is no room for more.")  # fmt: skip
+        cut = frozen if self.choice is None else self.choice.cut
+        self.model = SplitModel(self.backbone, cut, self.place)
+        if self.choice is None:
+            return
+        store = None
+        if where is not None and self.choice.keeps(run):
+            digest = weights_digest(self.backbone, cut)
+            store = open_features(where[0], where[1], digest, self.model, self.source, int(run.cache_gigabytes * 2**30))
+        self.cache = FeatureCache(self.model, self.source, in_memory=self.choice.where == "memory", store=store)
