@@ -1,6 +1,10 @@
 """The timm plugin: the bundled weights are the ones it says, load whole, and know ants from bees before any training."""
 
 import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,10 +13,12 @@ from PIL import Image
 import tlstudio_timm
 from tlstudio.api import ImageError, decode
 from tlstudio.testing import check_backbone
+from tlstudio_timm.efficientnet_lite import VARIANTS, EfficientNetLite
 
 (SPEC,) = tlstudio_timm.register_backbones()
 (WEIGHTS,) = SPEC.weights
 CLASSES = {"ants": 310, "bees": 309}
+SIZES = ((224, 224), (64, 96), (65, 97), (33, 50))
 
 
 def read_state():
@@ -33,11 +39,78 @@ def test_backbone_keeps_its_promises():
 def test_record_says_what_timm_says():
     backbone = SPEC.build(1000)
     assert sum(parameter.numel() for parameter in backbone.module.parameters()) == SPEC.params
-    theirs, ours = backbone.module.default_cfg, WEIGHTS.preprocessing
+    theirs, ours = timms("tf_efficientnet_lite0", 1000).default_cfg, WEIGHTS.preprocessing
     assert (ours.image_size, ours.interpolation) == (theirs["input_size"][1], theirs["interpolation"])
     assert round(ours.image_size / theirs["crop_pct"]) == ours.resize
     assert (ours.mean, ours.std) == (theirs["mean"], theirs["std"])
     assert list(backbone.stages) == ["stem", *(f"block{number}" for number in range(1, 8)), "conv_head"]
+
+
+def test_building_needs_no_timm():
+    code = (
+        "import sys, tlstudio_timm; tlstudio_timm.register_backbones()[0].build(2); "
+        "sys.exit(any(name in sys.modules for name in ('timm', 'torchvision')))"
+    )
+    folder = Path(tlstudio_timm.__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(folder)}, check=False)
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_names_and_shapes_are_those_of_timm(variant):
+    with torch.device("meta"):
+        ours = EfficientNetLite(VARIANTS[variant], 7).state_dict()
+        theirs = timms(f"tf_efficientnet_{variant}", 7).state_dict()
+    assert [(name, value.shape) for name, value in ours.items()] == [(name, value.shape) for name, value in theirs.items()]
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_values_are_those_of_timm(size):
+    """Not nearly: the same operations in the same order, in training as well, whatever the size does to the padding."""
+    ours, theirs = pair()
+    images = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        assert torch.equal(ours.eval()(images), theirs.eval()(images))
+    answers = [network.train()(images) for network in (ours, theirs)]
+    assert torch.equal(*answers)
+    for answer in answers:
+        answer.square().sum().backward()
+    for (name, one), two in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(one.grad, two.grad), name
+    for (name, one), two in zip(ours.named_buffers(), theirs.buffers(), strict=True):
+        assert torch.equal(one, two), name
+
+
+def test_random_values_start_as_widely_spread_as_those_of_timm():
+    torch.manual_seed(0)
+    ours, theirs = EfficientNetLite(VARIANTS["lite0"], 10).state_dict(), timms("tf_efficientnet_lite0", 10).state_dict()
+    for name, value in theirs.items():
+        if value.ndim > 1:
+            assert torch.allclose(ours[name].std(), value.std(), rtol=0.2), name
+        else:
+            assert torch.equal(ours[name], value), name
+
+
+def test_the_seed_decides_the_random_values():
+    networks = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        networks.append(SPEC.build(4).module.state_dict())
+    assert all(torch.equal(one, two) for one, two in zip(*(network.values() for network in networks), strict=True))
+
+
+def timms(name, classes):
+    import timm
+
+    return timm.create_model(name, pretrained=False, num_classes=classes)
+
+
+def pair():
+    """Ours and timm's, with one set of values: those of the published file."""
+    networks = SPEC.build(1000).module, timms("tf_efficientnet_lite0", 1000)
+    for network in networks:
+        network.load_state_dict(WEIGHTS.adapt(read_state()), strict=True)
+    return networks
 
 
 def test_weights_are_the_file_that_the_record_names():

@@ -1,6 +1,6 @@
-"""EfficientNet-Lite0 as timm builds it, with ImageNet weights that a Python package brings along.
+"""EfficientNet-Lite0 under timm's names, with ImageNet weights that a Python package brings along.
 
-Registering it imports neither torch nor timm; both wait until the network is built.
+Registering it does not import torch, which waits until the network is built; timm is not needed even then.
 """
 
 from tlstudio.api import BackboneSpec, Preprocessing, WeightsSpec, hookimpl

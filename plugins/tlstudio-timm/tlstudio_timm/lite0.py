@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import Any
 
 from tlstudio.api import Backbone, StateDict
 
@@ -28,17 +27,18 @@ _OUTSIDE = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head",
 def build(num_classes: int) -> Backbone:
     """The network with random weights: ``stem``, ``block1`` to ``block7``, ``conv_head``, head.
 
-    It is the ``tf_`` variant, whose padding and batch-norm epsilon are those that the weights were trained with. The plain
-    ``efficientnet_lite0`` takes the same weights without complaint and is several points worse.
+    It computes what timm's ``tf_efficientnet_lite0`` does, whose padding and batch-norm epsilon are those that the weights
+    were trained with. The plain ``efficientnet_lite0`` takes the same weights without complaint and is several points worse.
     """
-    import timm
     from torch import nn
 
-    module: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False, num_classes=num_classes)
-    stages: dict[str, nn.Module] = {"stem": nn.Sequential(module.conv_stem, module.bn1)}
+    from tlstudio_timm.efficientnet_lite import VARIANTS, EfficientNetLite
+
+    module = EfficientNetLite(VARIANTS["lite0"], num_classes)
+    stages: dict[str, nn.Module] = {"stem": nn.Sequential(module.conv_stem, module.bn1, module.act1)}
     for number, block in enumerate(module.blocks, 1):
         stages[f"block{number}"] = block
-    stages["conv_head"] = nn.Sequential(module.conv_head, module.bn2)
+    stages["conv_head"] = nn.Sequential(module.conv_head, module.bn2, module.act2)
     head = nn.Sequential(module.global_pool, module.classifier)
     return Backbone(module=module, stages=stages, head=head, num_features=module.num_features)
 
