@@ -1,8 +1,8 @@
 """Gradients of depthwise convolutions in parts for which the CPU has quick code.
 
 oneDNN has slow code for some of them: in bfloat16 the gradient of the input for stride 2, and that of weights larger than
-3 x 3, take most of a training step of an EfficientNet. The same sums follow from quick ones: the first from the stride-1 gradient of
-an output spread out with zeros, the second from 3 x 3 windows of the kernel, one after another.
+3 x 3, take most of a training step of an EfficientNet. The same sums follow from quick ones: the first from the stride-1
+gradient of an output spread out with zeros, the second from 3 x 3 windows of the kernel, one after another.
 """
 
 from __future__ import annotations
