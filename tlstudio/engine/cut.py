@@ -76,6 +76,11 @@ class Cut:
             return None
         return epoch % self.choice.views if self.choice is not None else epoch
 
+    @property
+    def head_only(self) -> bool:
+        """Whether nothing but the head remains behind the cut, and what enters it lies in memory."""
+        return self.choice is not None and self.choice.where == "memory" and self.choice.cut == len(self.backbone.stages)
+
     def follow(self, plan: FreezePlan, epoch: int) -> Iterator[Event]:
         """Move the cut to where the plan puts it and fill the cache; does nothing where nothing changed."""
         frozen = plan.frozen_prefix(tuple(self.backbone.stages))

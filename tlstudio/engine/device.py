@@ -79,6 +79,15 @@ def settings_for(place: Place) -> Iterator[None]:
         torch.set_float32_matmul_precision(before[1])
 
 
+def seed_torch(device: torch.device, seed: int) -> None:
+    """Seed torch's generators of the CPU and of this device; `torch.manual_seed` seeks every kind of device and takes 1 ms."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.default_generators[device.index or torch.cuda.current_device()].manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)
+
+
 def _autocast(precision: str, device: torch.device) -> torch.dtype | None:
     if precision == "auto":
         if device.type != "cuda":

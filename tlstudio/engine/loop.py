@@ -24,7 +24,7 @@ from tlstudio.api.events import EpochDone, EpochStarted, Event, Note, StepDone
 from tlstudio.api.freezing import FreezePlan, StageInfo
 from tlstudio.engine.control import Control
 from tlstudio.engine.cut import Cut
-from tlstudio.engine.device import Place
+from tlstudio.engine.device import Place, seed_torch
 from tlstudio.engine.freeze import apply_plan, make_plan, stage_infos, states
 from tlstudio.engine.loader import ImageSource, epoch_batches, in_batches
 from tlstudio.engine.optim import build_optimizer, schedule_factor, set_learning_rates
@@ -65,6 +65,8 @@ class Training:
     """Where the output of frozen layers is kept from run to run, and the name of the images there."""
     cut: Cut = field(init=False)
     optimizer: torch.optim.Optimizer = field(init=False)
+    groups: list[dict[str, Any]] = field(init=False)
+    """All groups of the optimiser; it is given those that learn, since each costs time in every step."""
     scaler: torch.amp.GradScaler = field(init=False)
     task: Classification = field(init=False)
     best: Best = field(default_factory=Best)
@@ -80,6 +82,7 @@ class Training:
         config = self.recipe.config
         self.backbone.module.to(self.place.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = build_optimizer(self.backbone, config.optim)
+        self.groups = list(self.optimizer.param_groups)
         self.scaler = self.place.scaler()
         self.task = Classification(label_smoothing=config.optim.label_smoothing)
         self.cut = Cut(config, self.backbone, self.source, self.place, self.control, rows=(self.train_rows, self.val_rows),
@@ -112,6 +115,7 @@ def train(run: Training, *, after_epoch: Callable[[EpochDone, bool], Iterator[Ev
         before, plan = plan, _plan(run, infos, epoch)
         if plan != before:
             trainable = apply_plan(run.backbone, plan)
+            run.optimizer.param_groups = [group for group in run.groups if any(p.requires_grad for p in group["params"])]
         yield from run.cut.follow(plan, epoch)
         if run.control.checkpoint() != "go":
             return
@@ -175,7 +179,7 @@ def _step(run: Training, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """One optimiser step; returns the mean loss of the batch and its logits."""
     assert run.cut.model is not None
     config = run.recipe.config
-    torch.manual_seed(step_seed(config.run.seed, run.step))
+    seed_torch(run.place.device, step_seed(config.run.seed, run.step))
     if config.augment.mixup:
         x, other, share = mixed(x, config.augment.mixup, config.run.seed, run.step)
         logits = run.cut.model.suffix(x)
@@ -197,17 +201,19 @@ def _step(run: Training, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 def _validate(run: Training) -> dict[str, float]:
     """Metrics over the validation images; empty where there are none, or the user has asked to stop."""
     assert run.cut.model is not None
-    modes = [(module, module.training) for module in run.backbone.module.modules()]
-    run.backbone.module.eval()
-    run.backbone.head.eval()
+    parts = (run.backbone.module, *run.backbone.stages.values(), run.backbone.head)
+    training = {module for part in parts for module in part.modules() if module.training}
+    for module in training:
+        module.training = False
     totals = Totals(run.place.device)
-    for x, target in run.cut.batches(in_batches(run.val_rows, max(64, run.recipe.config.run.batch_size)), None):
+    size = max(1024 if run.cut.head_only else 64, run.recipe.config.run.batch_size)
+    for x, target in run.cut.batches(in_batches(run.val_rows, size), None):
         logits = run.cut.model.suffix(x)
         totals.add(run.task.loss(logits, target), logits, target)
         if run.control.checkpoint() == "cancel":
             break
-    for module, training in modes:
-        module.training = training
+    for module in training:
+        module.training = True
     return totals.metrics()
 
 
@@ -263,9 +269,12 @@ def labelled_rows(images: ImageSet, splits: NDArray[np.int8], split: int) -> NDA
 
 def training_state(run: Training) -> dict[str, Any]:
     """What a checkpoint keeps: tensors, numbers and strings only."""
+    learning, run.optimizer.param_groups = run.optimizer.param_groups, run.groups
+    optimizer = run.optimizer.state_dict()
+    run.optimizer.param_groups = learning
     return {
         "model": run.backbone.module.state_dict(),
-        "optimizer": run.optimizer.state_dict(),
+        "optimizer": optimizer,
         "scaler": run.scaler.state_dict(),
         "step": run.step,
         "epoch": len(run.history),
