@@ -124,4 +124,4 @@ def test_an_epoch_sees_every_image_once_and_never_a_batch_of_one_at_its_end(n, s
     assert sorted(np.concatenate(batches)) == list(rows)
     if size > 1 and len(batches) > 1:
         assert len(batches[-1]) > 1
-    assert len(batches) == len(in_batches(rows, size, join_single=True))
+    assert len(batches) == len(in_batches(rows, size, least=2))

@@ -152,9 +152,13 @@ def run(config: TrainConfig, catalog: Catalog, session: Session, *, as_json: boo
     from tlstudio.api.events import RunFailed, RunFinished
     from tlstudio.cli import progress
     from tlstudio.engine.control import Control
+    from tlstudio.engine.world import World
 
     control = Control()
     with _signals(control) as caught:
+        if not World.here().first:  # of several processes that train together, the first tells what happens
+            *_, end = _events(config, catalog, session, control)
+            return end.exit_code if isinstance(end, RunFailed) else 0
         if not as_json:
             output.print_line("Loading …")
         display = progress.choose(as_json=as_json)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from tlstudio.api.backbone import Backbone
 from tlstudio.api.config import TrainConfig
+from tlstudio.api.errors import DataError
 from tlstudio.api.events import Event, Note, Progress
 from tlstudio.api.freezing import FreezePlan
 from tlstudio.engine.control import Control
@@ -30,9 +31,14 @@ from tlstudio.engine.features import (
 )
 from tlstudio.engine.loader import ImageSource, ahead
 from tlstudio.engine.split import SplitModel
+from tlstudio.engine.world import World
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from tlstudio.engine.parallel import Together
+
+_ALONE = World()
 
 
 class Cut:
@@ -47,6 +53,7 @@ class Cut:
         rows: training and validation rows.
         labels: the class of every row.
         folder: where features are kept from run to run, and the name of the images there.
+        world: the processes that share the work.
     """
 
     def __init__(
@@ -59,12 +66,15 @@ class Cut:
         *,
         rows: tuple[NDArray[np.int64], NDArray[np.int64]],
         labels: NDArray[np.int32],
-        folder: tuple[Path, str] | None,
+        folder: tuple[Path, str] | None = None,
+        world: World = _ALONE,
     ) -> None:
         self.config, self.backbone, self.source, self.place, self.control = config, backbone, source, place, control
         self.train_rows, self.val_rows = rows
         self.labels = torch.from_numpy(labels.astype(np.int64)).to(place.device)
-        self.folder = folder
+        self.folder = folder if world.alone else None  # a store has one writer
+        self.world = world
+        self._together: Together | None = None
         self.model: SplitModel | None = None
         self.cache: FeatureCache | None = None
         self.choice: CacheChoice | None = None
@@ -81,11 +91,20 @@ class Cut:
         """Whether nothing but the head remains behind the cut, and what enters it lies in memory."""
         return self.choice is not None and self.choice.where == "memory" and self.choice.cut == len(self.backbone.stages)
 
-    def follow(self, plan: FreezePlan, epoch: int) -> Iterator[Event]:
-        """Move the cut to where the plan puts it and fill the cache; does nothing where nothing changed."""
+    def follow(self, plan: FreezePlan, epoch: int, *, anew: bool = True) -> Iterator[Event]:
+        """Move the cut to where the plan puts it and fill the cache; does nothing where nothing changed.
+
+        Args:
+            anew: whether the plan is another than in the last epoch.
+        """
         frozen = plan.frozen_prefix(tuple(self.backbone.stages))
         if frozen != self._frozen:
             yield from self._move(frozen)
+        if anew and not self.world.alone and self.model is not None:
+            learning = [*list(self.backbone.stages.values())[self.model.frozen :], self.backbone.head]
+            from tlstudio.engine.parallel import Together
+
+            self._together = Together(self.model, learning)
         if self.cache is None:
             return
         draw = self.draw(epoch)
@@ -93,23 +112,31 @@ class Cut:
         if draw is None:
             wanted = [(np.concatenate([self.train_rows, self.val_rows]), None)]
         for rows, view in wanted:
-            for done in self.cache.fill(rows, view):
-                yield Progress(task="Running the frozen layers", done=done, total=len(rows))
-                if self.control.checkpoint() != "go":
+            own = self._own(rows)
+            for done in self.cache.fill(own, view):
+                yield Progress(task="Running the frozen layers", done=done, total=len(own))
+                if self.control.checkpoint() != "go" and self.world.alone:
                     return
+            self.cache.share(rows, view, self.world)
+
+    def suffix(self, x: Tensor) -> Tensor:
+        """Logits ``(N, C)`` in training, from what `batches` gives; its gradients are those of all processes."""
+        assert self.model is not None
+        return self.model.suffix(x) if self._together is None else self._together(x)
 
     def batches(self, parts: list[NDArray[np.int64]], draw: int | None) -> Iterator[tuple[Tensor, Tensor]]:
-        """What enters `SplitModel.suffix`, and the target ``(N,)`` int64, for each batch of rows, on the device."""
+        """What enters `suffix`, and the target ``(N,)`` int64, for this process's part of each batch of rows, on the device."""
         assert self.model is not None
+        parts = [self._own(part) for part in parts]
         if self.cache is not None and self.choice is not None:
             tasks = (partial(self.cache.batch, part, draw) for part in parts)
             found = (task() for task in tasks) if self.choice.where == "memory" else ahead(tasks)
             for features, kept in found:
-                if len(kept):
+                if self._has_images(kept):
                     yield features, self._target(kept)
             return
         for pixels, kept in ahead(partial(self.source.batch, part, draw=draw) for part in parts):
-            if len(kept):
+            if self._has_images(kept):
                 yield self.model.prefix(to_input(pixels, self.source, self.place)), self._target(kept)
 
     def close(self) -> None:
@@ -117,12 +144,20 @@ class Cut:
         if self.cache is not None:
             self.cache.close()
 
+    def _own(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        return rows[self.world.rank :: self.world.size]
+
+    def _has_images(self, kept: NDArray[np.int64]) -> bool:
+        if not len(kept) and not self.world.alone:
+            raise DataError("One of the processes has no image left in a batch.", hint="Use a larger batch size.")
+        return bool(len(kept))
+
     def _target(self, rows: NDArray[np.int64]) -> Tensor:
         return self.labels[torch.from_numpy(rows).to(self.place.device, non_blocking=True)]
 
     def _move(self, frozen: int) -> Iterator[Event]:
         self.close()
-        self._frozen, self.cache, self.choice = frozen, None, None
+        self._frozen, self.cache, self.choice, self._together = frozen, None, None, None
         run, where = self.config.run, self.folder
         if frozen:
             varied = self.source.preset != "none"

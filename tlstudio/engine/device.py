@@ -48,15 +48,18 @@ class Place:
         return torch.amp.GradScaler(self.device.type, enabled=self.autocast is torch.float16)
 
 
-def choose_place(run: RunConfig) -> Place:
+def choose_place(run: RunConfig, number: int = 0) -> Place:
     """The device and precision that a configuration asks for.
+
+    Args:
+        number: of the GPU, where the configuration leaves it open.
 
     Raises:
         ConfigError: the device is not on this machine.
     """
     name = run.device
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        name = f"cuda:{number}" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     device = torch.device(name)
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}[device.type]
     if not there or (device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()):

@@ -27,6 +27,7 @@ from tlstudio.engine.loader import ImageSource, ahead, in_batches
 from tlstudio.engine.rowstore import RowStore, make_room
 from tlstudio.engine.split import SplitModel
 from tlstudio.engine.split import _split_head as fixed_beginning
+from tlstudio.engine.world import World
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -161,6 +162,21 @@ class FeatureCache:
             yield done
         if self._store is not None:
             self._store.save()
+
+    def share(self, rows: NDArray[np.int64], draw: int | None, world: World) -> None:
+        """Let every process have the features that the others have computed of these rows."""
+        if world.alone or not self._in_memory:
+            return
+        places = self._place_of[draw]
+        have = rows[places[rows] >= 0]
+        device = self._model.place.device
+        values = self._values[draw].index_select(0, torch.from_numpy(places[have]).to(device))
+        others = zip(world.each(torch.from_numpy(have).to(device)), world.each(values), strict=True)
+        for found, features in others:
+            there = found.cpu().numpy()
+            new = places[there] < 0
+            if new.any():
+                self._keep(features[torch.from_numpy(new).to(device)], there[new], draw, room=len(rows), save=False)
 
     def batch(self, rows: Sequence[int] | NDArray[np.int64], draw: int | None) -> tuple[Tensor, NDArray[np.int64]]:
         """Features on the device, and the rows they belong to."""

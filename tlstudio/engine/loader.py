@@ -193,18 +193,21 @@ def open_pictures(folder: Path, name: str, preprocessing: Preprocessing, budget:
     return RowStore(own, np.uint8, budget=budget, about=about)
 
 
-def epoch_batches(rows: NDArray[np.int64], *, batch_size: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
+def epoch_batches(
+    rows: NDArray[np.int64], *, batch_size: int, seed: int, epoch: int, least: int = 2
+) -> list[NDArray[np.int64]]:
     """The rows of one training epoch in shuffled batches.
 
-    A last batch of one image joins the one before it: batch norm cannot learn from a single image.
+    Args:
+        least: a last batch of fewer images joins the one before it: batch norm cannot learn from a single image.
     """
-    return in_batches(rows[epoch_order(seed, epoch, len(rows))], batch_size, join_single=True)
+    return in_batches(rows[epoch_order(seed, epoch, len(rows))], batch_size, least=least)
 
 
-def in_batches(rows: NDArray[np.int64], batch_size: int, *, join_single: bool = False) -> list[NDArray[np.int64]]:
-    """Rows in order, cut into batches."""
+def in_batches(rows: NDArray[np.int64], batch_size: int, *, least: int = 1) -> list[NDArray[np.int64]]:
+    """Rows in order, cut into batches; a last one of fewer rows than ``least`` joins the one before it."""
     batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
-    if join_single and len(batches) > 1 and len(batches[-1]) == 1:
+    if len(batches) > 1 and len(batches[-1]) < least:
         batches[-2:] = [np.concatenate(batches[-2:])]
     return batches
 

@@ -22,7 +22,7 @@ from tlstudio.api.dataset import ImageSet
 from tlstudio.api.errors import ExitCode, UserError
 from tlstudio.api.events import EpochDone, EpochStarted, Event, Note, StepDone
 from tlstudio.api.freezing import FreezePlan, StageInfo
-from tlstudio.engine.control import Control
+from tlstudio.engine.control import Control, Wish
 from tlstudio.engine.cut import Cut
 from tlstudio.engine.device import Place, seed_torch
 from tlstudio.engine.freeze import apply_plan, make_plan, stage_infos, states
@@ -30,6 +30,7 @@ from tlstudio.engine.loader import ImageSource, epoch_batches, in_batches
 from tlstudio.engine.optim import build_optimizer, schedule_factor, set_learning_rates
 from tlstudio.engine.random import step_seed
 from tlstudio.engine.task import Classification, Totals, mixed
+from tlstudio.engine.world import World
 from tlstudio.registry.catalog import Recipe
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Training:
     control: Control
     features: tuple[Path, str] | None = None
     """Where the output of frozen layers is kept from run to run, and the name of the images there."""
+    world: World = field(default_factory=World.here)
     cut: Cut = field(init=False)
     optimizer: torch.optim.Optimizer = field(init=False)
     groups: list[dict[str, Any]] = field(init=False)
@@ -86,14 +88,14 @@ class Training:
         self.scaler = self.place.scaler()
         self.task = Classification(label_smoothing=config.optim.label_smoothing)
         self.cut = Cut(config, self.backbone, self.source, self.place, self.control, rows=(self.train_rows, self.val_rows),
-                       labels=self.images.labels, folder=self.features)  # fmt: skip
+                       labels=self.images.labels, folder=self.features, world=self.world)  # fmt: skip
         if self.recipe.strategy.penalty is not None:
             self.start = {name: p.detach().clone() for name, p in self.backbone.module.named_parameters()}
 
     @property
     def steps_per_epoch(self) -> int:
         """Optimiser steps in one epoch."""
-        return len(in_batches(self.train_rows, self.recipe.config.run.batch_size, join_single=True))
+        return len(in_batches(self.train_rows, self.recipe.config.run.batch_size, least=max(2, self.world.size)))
 
 
 def train(run: Training, *, after_epoch: Callable[[EpochDone, bool], Iterator[Event]]) -> Iterator[Event]:
@@ -116,8 +118,8 @@ def train(run: Training, *, after_epoch: Callable[[EpochDone, bool], Iterator[Ev
         if plan != before:
             trainable = apply_plan(run.backbone, plan)
             run.optimizer.param_groups = [group for group in run.groups if any(p.requires_grad for p in group["params"])]
-        yield from run.cut.follow(plan, epoch)
-        if run.control.checkpoint() != "go":
+        yield from run.cut.follow(plan, epoch, anew=plan != before)
+        if _agreed(run, 0)[1] != "go":
             return
         yield EpochStarted(epoch=epoch, stages=states(plan, infos, trainable), cached=run.cut.cache is not None)
 
@@ -125,6 +127,7 @@ def train(run: Training, *, after_epoch: Callable[[EpochDone, bool], Iterator[Ev
         yield from _steps(run, plan, epoch, totals)
         if run.control.wish == "cancel":
             return
+        run.world.add(totals.loss, totals.correct, totals.count)
         train_metrics = totals.metrics()
         val_metrics = _validate(run)
 
@@ -149,23 +152,27 @@ def train(run: Training, *, after_epoch: Callable[[EpochDone, bool], Iterator[Ev
 def _steps(run: Training, plan: FreezePlan, epoch: int, totals: Totals) -> Iterator[Event]:
     config = run.recipe.config
     steps = run.steps_per_epoch * config.run.epochs
-    parts = epoch_batches(run.train_rows, batch_size=config.run.batch_size, seed=config.run.seed, epoch=epoch)
+    world = run.world
+    parts = epoch_batches(run.train_rows, batch_size=config.run.batch_size, seed=config.run.seed, epoch=epoch,
+                          least=max(2, world.size))  # fmt: skip
     known_bad = len(run.source.unreadable)
     finite = torch.ones((), dtype=torch.bool, device=run.place.device)
     for x, target in run.cut.batches(parts, run.cut.draw(epoch)):
-        if run.control.checkpoint() != "go":
+        images, wish = _agreed(run, len(target))
+        if wish != "go":
             break
         rate = (config.optim.learning_rate or 0.0) * schedule_factor(config.optim, run.step, steps)
         set_learning_rates(run.optimizer, plan, rate)
-        loss, logits = _step(run, x, target)
+        loss, logits = _step(run, x, target, share=world.size * len(target) / images)
         run.step += 1
-        run.unreported += len(target)
+        run.unreported += images
         totals.add(loss, logits, target)
         finite &= torch.isfinite(loss.detach())
         waited = time.monotonic() - run.reported
         due = waited >= _REPORT_SECONDS
-        if due or run.step % _WATCH_STEPS == 0 or run.step % run.steps_per_epoch == 0:
-            _require_finite(bool(finite), run, rate)  # waits for the device, so only now and then
+        if (due and world.alone) or run.step % _WATCH_STEPS == 0 or run.step % run.steps_per_epoch == 0:
+            lost = world.highest(0 if finite else 1, run.place.device)  # waits for the device, so only now and then
+            _require_finite(not lost, run, rate)
         if due:
             yield StepDone(
                 epoch=epoch, step=run.step, steps=steps, loss=float(loss.detach()), lr=rate,
@@ -175,19 +182,37 @@ def _steps(run: Training, plan: FreezePlan, epoch: int, totals: Totals) -> Itera
     run.source.check_losses(known_bad, len(run.train_rows))
 
 
-def _step(run: Training, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """One optimiser step; returns the mean loss of the batch and its logits."""
-    assert run.cut.model is not None
+def _agreed(run: Training, images: int) -> tuple[int, Wish]:
+    """How many images all processes have in this step, and what the user wants, which any of them may have heard."""
+    wish = run.control.checkpoint()
+    if run.world.alone:
+        return images, wish
+    told = torch.tensor([images, wish == "stop", wish == "cancel"], device=run.place.device)
+    run.world.add(told)
+    total, stop, cancel = told.tolist()
+    if cancel:
+        run.control.cancel()
+    elif stop:
+        run.control.stop()
+    return total, run.control.wish
+
+
+def _step(run: Training, x: Tensor, target: Tensor, *, share: float) -> tuple[Tensor, Tensor]:
+    """One optimiser step; returns the mean loss of the batch and its logits.
+
+    Args:
+        share: what the loss of this process counts, where others have other parts of the batch.
+    """
     config = run.recipe.config
-    seed_torch(run.place.device, step_seed(config.run.seed, run.step))
+    seed_torch(run.place.device, step_seed(config.run.seed + run.world.rank, run.step))
     if config.augment.mixup:
-        x, other, share = mixed(x, config.augment.mixup, config.run.seed, run.step)
-        logits = run.cut.model.suffix(x)
-        loss = share * run.task.loss(logits, target) + (1.0 - share) * run.task.loss(logits, target[other])
+        x, other, own = mixed(x, config.augment.mixup, config.run.seed, run.step)
+        logits = run.cut.suffix(x)
+        loss = own * run.task.loss(logits, target) + (1.0 - own) * run.task.loss(logits, target[other])
     else:
-        logits = run.cut.model.suffix(x)
+        logits = run.cut.suffix(x)
         loss = run.task.loss(logits, target)
-    total = loss
+    total = loss * share
     if run.recipe.strategy.penalty is not None:
         total = total + run.recipe.strategy.penalty(run.backbone.module, run.start)
     run.optimizer.zero_grad(set_to_none=True)
@@ -210,10 +235,11 @@ def _validate(run: Training) -> dict[str, float]:
     for x, target in run.cut.batches(in_batches(run.val_rows, size), None):
         logits = run.cut.model.suffix(x)
         totals.add(run.task.loss(logits, target), logits, target)
-        if run.control.checkpoint() == "cancel":
+        if run.control.checkpoint() == "cancel" and run.world.alone:
             break
     for module in training:
         module.training = True
+    run.world.add(totals.loss, totals.correct, totals.count)
     return totals.metrics()
 
 

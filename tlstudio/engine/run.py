@@ -30,6 +30,7 @@ from tlstudio.data.scan import known_alike
 from tlstudio.engine.about import plugin_versions, versions
 from tlstudio.engine.control import Control
 from tlstudio.engine.loader import ImageSource, open_pictures
+from tlstudio.engine.world import World
 from tlstudio.registry.catalog import Catalog, Recipe
 from tlstudio.runs.recorder import record
 from tlstudio.runs.store import create_run
@@ -43,12 +44,15 @@ if TYPE_CHECKING:
 def start_run(config: TrainConfig, catalog: Catalog, workspace: Path, control: Control) -> Iterator[Event]:
     """Train as configured; the last event is `RunFinished` or `RunFailed`.
 
+    Of several processes that train together (`World`), the first keeps the run; the others yield events that nobody needs.
+
     Args:
         config: what to do.
         catalog: where its names are looked up.
         workspace: the run's folder is made below its ``runs``.
         control: asked between steps whether to go on.
     """
+    world = World.here()
     try:
         recipe = catalog.resolve(config, workspace=workspace)
         images = recipe.open_images()
@@ -56,6 +60,9 @@ def start_run(config: TrainConfig, catalog: Catalog, workspace: Path, control: C
         curation = Curation(images, recipe.config.data, workspace, alike=lambda: known_alike(images, index))
         about = {"versions": versions(), "machine": platform.node(), "plugins": plugin_versions(catalog)}
         workspace.mkdir(parents=True, exist_ok=True)
+        if not world.first:
+            yield from _guarded(recipe, curation, workspace, control, "")
+            return
         run_id, folder = create_run(workspace, recipe.config, about)
     except GeneratorExit:
         raise
@@ -83,20 +90,31 @@ def _guarded(recipe: Recipe, curation: Curation, folder: Path, control: Control,
 
 def _run(recipe: Recipe, curation: Curation, folder: Path, control: Control) -> Iterator[Event]:
     began = time.monotonic()
-    config = recipe.config
+    config, world = recipe.config, World.here()
     yield RunStarted(folder=str(folder), config=config.model_dump(mode="json"), epochs=config.run.epochs)
+    if not world.alone:
+        world.join(_import_torch(config, world)[1].device)
+    if not world.first:
+        world.wait()
     curation.fix_splits()
-    curation.copy_edits(folder)
+    if world.first:
+        curation.copy_edits(folder)
+        world.wait()
     images, splits = curation.table.taking_part(), curation.table.splits
     for text in (*images.notes, *_edit_notes(curation.table)):
         yield Note(text=text)
     yield from _data_notes(images, splits)
+    if not world.first:
+        world.wait()  # until the first has read the images and kept them
     source = _source(recipe, images)
     with ThreadPoolExecutor(1, thread_name_prefix="import") as pool:
         try:
-            torch_side = pool.submit(_import_torch, config)
+            torch_side = pool.submit(_import_torch, config, world)
             yield from _read_images(source, splits, control, torch_side)
-            if control.wish == "go":
+            if world.first:
+                world.wait()
+            source.unreadable = world.from_first(source.unreadable)
+            if world.from_first(control.wish) == "go":
                 session, place = torch_side.result()
                 yield from session.run_session(recipe, images, splits, source, place, control, folder, began)
             else:
@@ -104,6 +122,7 @@ def _run(recipe: Recipe, curation: Curation, folder: Path, control: Control) -> 
                                   seconds=time.monotonic() - began, model="")  # fmt: skip
         finally:
             source.close()
+            world.leave()
 
 
 def _source(recipe: Recipe, images: ImageSet) -> ImageSource:
@@ -115,9 +134,9 @@ def _source(recipe: Recipe, images: ImageSet) -> ImageSource:
     return ImageSource(images, recipe.preprocessing, augment=config.augment, seed=config.run.seed, store=store)
 
 
-def _import_torch(config: TrainConfig) -> tuple[Any, Place]:
+def _import_torch(config: TrainConfig, world: World) -> tuple[Any, Place]:
     """The part of the engine that needs torch, and the device that the configuration asks for."""
-    place = importlib.import_module("tlstudio.engine.device").choose_place(config.run)
+    place = importlib.import_module("tlstudio.engine.device").choose_place(config.run, world.local_rank)
     return importlib.import_module("tlstudio.engine.session"), place
 
 

@@ -92,7 +92,8 @@ def _prepare(
     training = Training(recipe, images, rows[TRAIN], rows[VAL], backbone, source, place, control,
                         features=(paths.cache() / "features", identity(config.data)))  # fmt: skip
     excluded = {images.keys[row]: reason for row, reason in sorted(source.unreadable.items())}
-    _write_split(folder, images, rows, excluded)
+    if training.world.first:
+        _write_split(folder, images, rows, excluded)
     yield Prepared(
         classes=images.classes,
         images={name: len(rows[split]) for split, name in enumerate(SPLIT_NAMES)},
@@ -154,6 +155,8 @@ class _Checkpoints:
             return
         self._saved = time.monotonic()
         run = self._run
+        if not run.world.first:
+            return
         meta = {"epoch": done.epoch, "classes": list(run.images.classes), "config": run.recipe.config.model_dump(mode="json"),
                 "versions": versions()}  # fmt: skip
         path = checkpoint.save_checkpoint(self._folder, done.step, training_state(run), meta, best=run.best.step)
@@ -163,7 +166,7 @@ class _Checkpoints:
 def _finish(run: Training, folder: Path, began: float) -> Iterator[Event]:
     wish = run.control.wish
     cancelled = wish == "cancel" or run.best.epoch < 0
-    model = "" if cancelled else str(_save_best(run, folder))
+    model = "" if cancelled else str(_save_best(run, folder) or "")
     prefix = "val" if len(run.val_rows) else "train"
     metrics = {f"{prefix}_{name}": value for name, value in run.best.metrics.items()}
     yield from _underfit_advice(run, prefix)
@@ -181,7 +184,7 @@ def _finish(run: Training, folder: Path, began: float) -> Iterator[Event]:
 
 def _save_best(run: Training, folder: Path) -> Path | None:
     """Write the best epoch's model, if any epoch was finished."""
-    if run.best.epoch < 0:
+    if run.best.epoch < 0 or not run.world.first:
         return None
     about = {
         "backbone": run.recipe.config.model.backbone,

@@ -41,12 +41,13 @@ class Totals:
     device: torch.device
     loss: Tensor = field(init=False)
     correct: Tensor = field(init=False)
-    count: int = 0
+    count: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
         """Start at zero."""
         self.loss = torch.zeros((), dtype=torch.float64 if self.device.type != "mps" else torch.float32, device=self.device)
         self.correct = torch.zeros((), dtype=torch.int64, device=self.device)
+        self.count = torch.zeros((), dtype=torch.int64, device=self.device)
 
     def add(self, loss: Tensor, logits: Tensor, target: Tensor) -> None:
         """Count a batch: mean loss, logits ``(N, C)``, target ``(N,)``."""
@@ -57,6 +58,5 @@ class Totals:
 
     def metrics(self) -> dict[str, float]:
         """``loss`` and ``accuracy`` (a fraction) over all images counted; waits for the device."""
-        if not self.count:
-            return {}
-        return {"loss": float(self.loss) / self.count, "accuracy": int(self.correct) / self.count}
+        count = int(self.count)
+        return {"loss": float(self.loss) / count, "accuracy": int(self.correct) / count} if count else {}
