@@ -23,10 +23,10 @@ from tlstudio.engine.features import (
     FeatureCache,
     choose_cache,
     feature_sizes,
+    on_device,
     open_features,
     spare_disk,
     spare_memory,
-    to_input,
     weights_digest,
 )
 from tlstudio.engine.loader import ImageSource, ahead
@@ -135,9 +135,9 @@ class Cut:
                 if self._has_images(kept):
                     yield features, self._target(kept)
             return
-        for pixels, kept in ahead(partial(self.source.batch, part, draw=draw) for part in parts):
+        for images, kept in on_device(self.source, self.place, parts, draw):
             if self._has_images(kept):
-                yield self.model.prefix(to_input(pixels, self.source, self.place)), self._target(kept)
+                yield self.model.prefix(images), self._target(kept)
 
     def close(self) -> None:
         """Let go of what is kept on disk."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -197,10 +197,9 @@ class FeatureCache:
         return (torch.stack(there) if there else torch.empty(0)).to(device, non_blocking=True), kept
 
     def _computed(self, rows: NDArray[np.int64], draw: int | None) -> Iterator[tuple[Tensor, NDArray[np.int64]]]:
-        tasks = (partial(self._source.batch, part, draw=draw) for part in in_batches(rows, _BATCH))
-        for pixels, kept in ahead(tasks):
+        for images, kept in on_device(self._source, self._model.place, in_batches(rows, _BATCH), draw):
             if len(kept):
-                yield self._model.prefix(to_input(pixels, self._source, self._model.place)), kept
+                yield self._model.prefix(images), kept
 
     def _keep(self, features: Tensor, rows: NDArray[np.int64], draw: int | None, *, room: int, save: bool = True) -> None:
         features = features.to(self._dtype)
@@ -288,12 +287,34 @@ def weights_digest(backbone: Backbone, stages: int) -> str:
     return digest.hexdigest()
 
 
-def to_input(pixels: NDArray[np.uint8], source: ImageSource, place: Place) -> Tensor:
+def on_device(
+    source: ImageSource, place: Place, parts: Iterable[NDArray[np.int64]], draw: int | None
+) -> Iterator[tuple[Tensor, NDArray[np.int64]]]:
+    """Normalised images ``(N, 3, S, S)`` float32 and their rows, batch by batch; what comes next is fetched meanwhile.
+
+    To a GPU it is copied from pinned memory, in a stream of its own.
+    """
+    stream = torch.cuda.Stream(place.device) if place.device.type == "cuda" else None  # type: ignore[no-untyped-call]
+
+    def fetch(part: NDArray[np.int64]) -> tuple[Tensor, NDArray[np.int64], torch.cuda.Event | None]:
+        pixels, kept = source.batch(part, draw=draw)
+        tensor = torch.from_numpy(pixels)
+        if stream is None:
+            return tensor, kept, None
+        with torch.cuda.stream(stream):
+            return tensor.pin_memory().to(place.device, non_blocking=True), kept, stream.record_event()
+
+    for pixels, kept, copied in ahead(partial(fetch, part) for part in parts):
+        if copied is not None:
+            current = torch.cuda.current_stream(place.device)
+            current.wait_event(copied)
+            pixels.record_stream(current)
+        yield to_input(pixels, source, place) if len(kept) else pixels.float(), kept
+
+
+def to_input(pixels: Tensor, source: ImageSource, place: Place) -> Tensor:
     """``(N, S, S, 3)`` uint8 pixels as ``(N, 3, S, S)`` normalised float32 on the device, in channels-last order."""
-    tensor = torch.from_numpy(pixels)
-    if place.device.type == "cuda":
-        tensor = tensor.pin_memory()
-    tensor = tensor.to(place.device, non_blocking=True).permute(0, 3, 1, 2)
+    tensor = pixels.to(place.device, non_blocking=True).permute(0, 3, 1, 2)
     mean = torch.tensor(source.preprocessing.mean, device=place.device).view(1, 3, 1, 1) * 255.0
     std = torch.tensor(source.preprocessing.std, device=place.device).view(1, 3, 1, 1) * 255.0
     return tensor.float().sub_(mean).div_(std)
