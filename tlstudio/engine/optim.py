@@ -11,6 +11,7 @@ from torch import nn
 from tlstudio.api.backbone import Backbone
 from tlstudio.api.config import OptimConfig
 from tlstudio.api.freezing import FreezePlan
+from tlstudio.engine.eager import eager
 from tlstudio.engine.freeze import HEAD, is_norm
 
 
@@ -38,13 +39,13 @@ def build_optimizer(backbone: Backbone, config: OptimConfig) -> torch.optim.Opti
     fused = next(backbone.module.parameters()).device.type in {"cpu", "cuda"}  # one pass over memory instead of ten
     match config.optimizer:
         case "adamw":
-            return torch.optim.AdamW(params, lr=base, fused=fused)
+            return eager(torch.optim.AdamW)(params, lr=base, fused=fused)
         case "adam":
-            return torch.optim.Adam(params, lr=base, fused=fused)
+            return eager(torch.optim.Adam)(params, lr=base, fused=fused)
         case "sgd":
-            return torch.optim.SGD(params, lr=base, momentum=config.momentum, fused=fused)
+            return eager(torch.optim.SGD)(params, lr=base, momentum=config.momentum, fused=fused)
         case "rmsprop":
-            return torch.optim.RMSprop(params, lr=base, momentum=config.momentum)
+            return eager(torch.optim.RMSprop)(params, lr=base, momentum=config.momentum)
 
 
 def schedule_factor(config: OptimConfig, step: int, steps: int) -> float:

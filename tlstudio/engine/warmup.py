@@ -7,12 +7,13 @@ import contextlib
 import torch
 
 from tlstudio.api.backbone import BackboneSpec
+from tlstudio.engine.eager import eager
 
 
 def warm_up(spec: BackboneSpec | None = None) -> None:
     """Take one tiny optimiser step, and build a network (on no memory) so that its library is imported."""
     layer = torch.nn.Linear(4, 2)
-    optimizer = torch.optim.AdamW(layer.parameters())
+    optimizer = eager(torch.optim.AdamW)(layer.parameters())
     loss = torch.nn.functional.cross_entropy(layer(torch.ones(2, 4)), torch.zeros(2, dtype=torch.int64))
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
