@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tlstudio import __version__
+from tlstudio import __version__, paths
 from tlstudio.cli import output
 from tlstudio.cli.session import Session, session_of
 
@@ -55,6 +55,7 @@ def examine(session: Session) -> dict[str, Any]:
         "cpus": os.cpu_count() or 1,
         "memory_bytes": _memory(),
         "workspace": str(workspace),
+        "cache": str(paths.cache()),
         "workspace_writable": _writable(workspace),
         "free_bytes": shutil.disk_usage(_existing(workspace)).free,
         "plugins": [
@@ -130,6 +131,7 @@ def _print(found: dict[str, Any]) -> None:
         output.print_line(f"Trains on: {found['device']}")
     writable = "writable" if found["workspace_writable"] else "NOT WRITABLE"
     output.print_line(f"Workspace: {found['workspace']} ({writable}, {found['free_bytes'] / 2**30:.1f} GB free)")
+    output.print_line(f"Cache: {found['cache']} (may be deleted)")
     states = ", ".join(f"{p['name']} ({p['status']})" for p in found["plugins"])
     output.print_line(f"Plugins: {states or 'none'}")
     for item in found["weights"]:
