@@ -2,49 +2,94 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
 from tlstudio.api.backbone import Backbone
+from tlstudio.engine.compute import ComputePlan, Step, build_prefix, ordered, step_agrees
+from tlstudio.engine.depthwise import depthwise_layers
 from tlstudio.engine.device import Place
-from tlstudio.engine.fold import folded
+
+_SIZES = 4  # image sizes for which a fast copy of the frozen layers is held
 
 
 class SplitModel:
     """A network cut after its frozen prefix: ``suffix(prefix(x))`` are the logits.
 
     Args:
-        backbone: the network.
+        backbone: the network; its weights are put into the memory order of the plan.
         frozen: how many leading stages are frozen.
         place: the device.
+        plan: how to compute; by default what is safe without measuring. What it asks for is compared with plain float32 on
+            the first batch, and left aside where it is wrong.
     """
 
-    def __init__(self, backbone: Backbone, frozen: int, place: Place) -> None:
-        stages = list(backbone.stages.values())
-        fixed, rest = _split_head(backbone.head) if frozen == len(stages) else ([], [backbone.head])
+    def __init__(self, backbone: Backbone, frozen: int, place: Place, plan: ComputePlan | None = None) -> None:
         self.frozen = frozen
         self.place = place
-        self._whole = backbone.module if frozen == 0 else None
-        self._prefix = nn.Sequential(*stages[:frozen], *fixed)
-        self._suffix = nn.Sequential(*stages[frozen:], *rest)
-        self._fast: nn.Module | None = None
+        self.plan = ComputePlan.usual(place) if plan is None else plan
+        self._prefix, self._suffix = cut(backbone, frozen)
+        self._fast: dict[tuple[int, ...], nn.Module] = {}
+        self._depthwise = depthwise_layers(self._suffix)
+        self._checked = place.device.type != "cpu"
+        self._compiled: Callable[[Tensor], Tensor] | None = None
+        order = torch.channels_last if self.plan.step.channels_last else torch.contiguous_format
+        self._suffix.to(memory_format=order)
 
     @torch.no_grad()
     def prefix(self, x: Tensor) -> Tensor:
         """The output of the frozen stages for ``(N, 3, H, W)`` normalised images; the input itself where none is frozen."""
         if self.frozen == 0:
             return x
-        with self.place.mixed_precision():
-            if self._fast is None:
-                self._fast = folded(self._prefix, x)
-            features: Tensor = self._fast(x)
+        way, size = self.plan.prefix, tuple(x.shape[1:])
+        x = ordered(x, channels_last=way.channels_last)
+        if size not in self._fast:
+            if len(self._fast) == _SIZES:
+                self._fast.clear()
+            self._fast[size] = build_prefix(self._prefix, x, way)
+        with torch.autocast(x.device.type, dtype=way.dtype, enabled=way.dtype is not None):
+            features: Tensor = self._fast[size](x)
             return features
 
     def suffix(self, x: Tensor) -> Tensor:
         """Logits ``(N, C)`` from the output of `prefix`."""
-        with self.place.mixed_precision():
-            logits: Tensor = self._whole(x) if self._whole is not None else self._suffix(x)
+        if not self._checked and torch.is_grad_enabled():
+            self._check(x)
+        step = self.plan.step
+        x = step.enter(x)
+        with step.around(x.device.type, self._depthwise):
+            if self.plan.compiled:
+                return self._run_compiled(x)
+            logits: Tensor = self._suffix(x)
             return logits
+
+    def _check(self, x: Tensor) -> None:
+        """Compare the plan's way to learn with plain float32, once; keep only its memory order where it is wrong."""
+        self._checked = True
+        step = self.plan.step
+        if (step.dtype is not None or step.split_depthwise) and not step_agrees(self._suffix, x, step, self._depthwise):
+            self.plan = replace(self.plan, step=Step(channels_last=step.channels_last))
+
+    def _run_compiled(self, x: Tensor) -> Tensor:
+        if self._compiled is not None:
+            return self._compiled(x)
+        self._compiled = torch.compile(self._suffix)
+        try:
+            return self._compiled(x)
+        except Exception:  # noqa: BLE001 - a compiler that is missing or fails in any way: the network computes without it
+            self._compiled = self._suffix
+            logits: Tensor = self._suffix(x)
+            return logits
+
+
+def cut(backbone: Backbone, frozen: int) -> tuple[nn.Sequential, nn.Module]:
+    """The frozen stages, with the head's fixed beginning where all of them are, and what learns."""
+    stages = list(backbone.stages.values())
+    fixed, rest = _split_head(backbone.head) if frozen == len(stages) else ([], [backbone.head])
+    return nn.Sequential(*stages[:frozen], *fixed), nn.Sequential(*stages[frozen:], *rest) if frozen else backbone.module
 
 
 def _split_head(head: nn.Module) -> tuple[list[nn.Module], list[nn.Module]]:
