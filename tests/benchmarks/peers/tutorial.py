@@ -1,19 +1,16 @@
-"""The plain loop of the field's tutorials, as its readers run it: frozen trunk or all of it, fp32, two workers, SGD.
+"""The plain loop of the field's tutorials, as its readers run it: ImageFolder, two workers, float32, SGD.
 
-    python tests/benchmarks/peers/tutorial.py DATA WEIGHTS [--epochs 5] [--job probe|full]
+    python tests/benchmarks/peers/tutorial.py DATA WEIGHTS [--network resnet18] [--learns head|last|all] [--epochs 5]
 
-DATA has train and val folders of class folders; WEIGHTS is a state dict of timm's tf_efficientnet_lite0. Prints the validation
-accuracy and the seconds of each epoch.
+``--bf16`` is not for it: the tutorials do without.
 """
 
 from __future__ import annotations
 
-import argparse
 import time
-from pathlib import Path
 
-import timm
 import torch
+from shared import build_network, mean_and_std, read_options, report
 from torch import nn
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
@@ -21,35 +18,21 @@ from torchvision import datasets, transforms
 
 def main() -> None:
     """Train and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", type=Path)
-    parser.add_argument("weights", type=Path)
-    parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--job", choices=["probe", "full"], default="probe")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
+    options = read_options(__doc__.splitlines()[0])
     torch.manual_seed(options.seed)
-    half = [0.5, 0.5, 0.5]
-    bicubic = transforms.InterpolationMode.BICUBIC
+    mode = transforms.InterpolationMode.BICUBIC
     views = {
-        "train": [transforms.RandomResizedCrop(224, interpolation=bicubic), transforms.RandomHorizontalFlip()],
-        "val": [transforms.Resize(256, interpolation=bicubic), transforms.CenterCrop(224)],
+        "train": [transforms.RandomResizedCrop(224, interpolation=mode), transforms.RandomHorizontalFlip()],
+        "val": [transforms.Resize(256, interpolation=mode), transforms.CenterCrop(224)],
     }
+    to_input = [transforms.ToTensor(), transforms.Normalize(*mean_and_std(options))]
     sets = {
-        split: datasets.ImageFolder(
-            options.data / split, transforms.Compose([*views[split], transforms.ToTensor(), transforms.Normalize(half, half)])
-        )
-        for split in views
+        split: datasets.ImageFolder(options.data / split, transforms.Compose([*views[split], *to_input])) for split in views
     }
     loaders = {split: DataLoader(sets[split], batch_size=32, shuffle=split == "train", num_workers=2) for split in sets}
-    model = timm.create_model("tf_efficientnet_lite0", num_classes=1000)
-    model.load_state_dict(torch.load(options.weights, weights_only=True))
-    if options.job == "probe":
-        for parameter in model.parameters():
-            parameter.requires_grad = False
-    model.classifier = nn.Linear(model.num_features, len(sets["train"].classes))
+    model = build_network(options, len(sets["train"].classes))
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.SGD(learning, lr=0.01 if options.job == "probe" else 0.005, momentum=0.9)
+    optimizer = torch.optim.SGD(learning, lr=0.01 if options.learns == "head" else 0.005, momentum=0.9)
     loss_of = nn.CrossEntropyLoss()
     for epoch in range(options.epochs):
         began = time.perf_counter()
@@ -63,7 +46,7 @@ def main() -> None:
         with torch.no_grad():
             for images, labels in loaders["val"]:
                 right += int((model(images).argmax(1) == labels).sum())
-        print(f"epoch {epoch} accuracy {right / len(sets['val']):.4f} seconds {time.perf_counter() - began:.2f}", flush=True)
+        report(epoch, right / len(sets["val"]), time.perf_counter() - began)
 
 
 if __name__ == "__main__":
