@@ -7,6 +7,14 @@ import sys
 
 import pytest
 
+_TRAINING = """
+import sys
+from tlstudio.cli.app import main
+status = main(sys.argv[1:])
+heavy = ("timm", "torchvision", "torch._dynamo", "torch._inductor", "sympy", "PySide6", "rich")
+print("FOUND", status, [name for name in heavy if name in sys.modules], file=sys.stderr)
+"""
+
 _LISTING = """
 import sys
 from tlstudio.cli.app import main
@@ -47,3 +55,11 @@ def test_help_does_not_even_import_the_api():
         "import sys, tlstudio.cli.app; sys.exit(any(n in sys.modules for n in ('pydantic', 'numpy', 'rich', 'tlstudio.api')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("strategy", ["head-only", "full"])
+def test_training_the_bundled_backbone_imports_torch_and_no_more(photos, tmp_path, strategy):
+    """Each of the others would take as long to import as torch does."""
+    command = [sys.executable, "-c", _TRAINING, "train", str(photos), "run.epochs=1", f"freezing.strategy=freezing/{strategy}"]
+    done = subprocess.run([*command, "--json", "--workspace", str(tmp_path)], capture_output=True, text=True, check=False)
+    assert "FOUND 0 []" in done.stderr, done.stderr

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from tlstudio import __version__
-from tlstudio.cli import data, doctor, output, plugins, runs, train, use, weights, window
+from tlstudio.cli import data, doctor, leave, output, plugins, runs, train, use, weights, window
 from tlstudio.cli.session import MissingValue, Session, split_arguments
 
 _ABOUT = """Fine-tune pretrained vision models on your own images. Without a command, the window opens.
@@ -65,14 +65,20 @@ doctor.add_to(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line and return its exit status; never raises for what a user can cause."""
+    """Run one command line and return its exit status; never raises for what a user can cause.
+
+    Without arguments it is the whole program, with those of the process, and may end the process itself.
+    """
     words = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, OSError, ValueError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # odd file names must not end a command
     as_json = "--json" in words
     with output.only_json_on_stdout() if as_json else contextlib.nullcontext():
-        return _guarded(words, as_json)
+        status = _guarded(words, as_json)
+    if arguments is None:
+        leave.at_once(status)
+    return status
 
 
 def _guarded(words: list[str], as_json: bool) -> int:
