@@ -116,8 +116,11 @@ def test_a_cut_file_is_refused_wherever_it_is_cut(resnet_state, tmp_path):
         _error(tmp_path / "cut.pth")
 
 
-def test_values_that_are_not_finite_are_named(tmp_path):
-    save_file({"good": torch.ones(2), "bad": torch.tensor([1.0, float("nan")])}, tmp_path / "x.safetensors")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_values_that_are_not_finite_are_named(tmp_path, dtype, value):
+    bad = torch.tensor([1.0, float(value)], dtype=dtype)
+    save_file({"counter": torch.tensor(3), "good": torch.ones(2, dtype=dtype), "bad": bad}, tmp_path / "x.safetensors")
     assert "bad" in _error(tmp_path / "x.safetensors").title
 
 
