@@ -15,7 +15,9 @@ import tempfile
 import time
 
 _WINDOW = """
-import json, os, sys, time
+import gc, json, os, sys, time
+import tlstudio.cli.app  # what the command costs before it comes to the window
+gc.disable()  # as the window does, before it imports Qt
 from PySide6.QtCore import QEvent, QObject
 from PySide6.QtWidgets import QApplication
 
@@ -44,7 +46,6 @@ def warmed(self, device):
     os._exit(0)
 
 startup.Startup._warmed = warmed
-import tlstudio.cli.app  # what the command costs before it comes to the window
 from tlstudio.gui.app import run_window
 run_window(demo=True)
 """
@@ -52,6 +53,7 @@ run_window(demo=True)
 _COMMANDS = {
     "tlstudio --help": [sys.executable, "-m", "tlstudio", "--help"],
     "tlstudio plugins list": [sys.executable, "-m", "tlstudio", "plugins", "list"],
+    "import PySide6.QtWidgets": [sys.executable, "-c", "import PySide6.QtWidgets"],
     "import tlstudio.api": [sys.executable, "-c", "import tlstudio.api"],
 }
 

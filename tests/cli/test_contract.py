@@ -13,7 +13,7 @@ import pytest
 
 import tlstudio
 from tlstudio.api.events import EpochDone, EpochStarted, Note, Prepared, Progress, RunFailed, RunFinished, RunStarted, StepDone
-from tlstudio.cli import window
+from tlstudio.cli import screen
 from tlstudio.cli.session import MissingValue, split_arguments
 
 
@@ -181,14 +181,14 @@ def test_the_window_needs_a_screen(cli, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     if not sys.platform.startswith("linux"):
         pytest.skip("elsewhere there always is one")
-    assert not window.has_screen()
+    assert not screen.has_screen()
     result = cli()
     assert result.code == 2
     assert "no screen" in result.err
     monkeypatch.setenv("DISPLAY", ":987")
-    assert not window.has_screen()
+    assert not screen.has_screen()
     monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
-    assert window.has_screen()
+    assert screen.has_screen()
 
 
 def test_no_command_opens_the_window(cli, monkeypatch, tmp_path):

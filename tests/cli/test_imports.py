@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -52,9 +53,20 @@ def test_help_answers_in_half_a_second():
 
 def test_help_does_not_even_import_the_api():
     code = (
-        "import sys, tlstudio.cli.app; sys.exit(any(n in sys.modules for n in ('pydantic', 'numpy', 'rich', 'tlstudio.api')))"
+        "import sys, tlstudio.cli.tree; sys.exit(any(n in sys.modules for n in ('pydantic', 'numpy', 'rich', 'tlstudio.api')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("words", [[], ["window"], ["--workspace=/tmp/x"]])
+def test_on_the_way_to_the_window_no_command_is_imported(words):
+    code = (
+        "import sys, types; sys.modules['tlstudio.gui.app'] = types.SimpleNamespace(run_window=lambda **options: 0); "
+        "from tlstudio.cli.app import main; status = main(sys.argv[1:]); "
+        "sys.exit(status or any(n in sys.modules for n in ('typer', 'tlstudio.cli.tree', 'numpy')))"
+    )
+    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
+    assert subprocess.run([sys.executable, "-c", code, *words], check=False, env=environment).returncode == 0
 
 
 @pytest.mark.parametrize("strategy", ["head-only", "full"])

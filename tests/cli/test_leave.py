@@ -11,7 +11,8 @@ import pytest
 _PROGRAM = """
 import atexit, sys, tempfile, threading, time, weakref
 import typer
-from tlstudio.cli import app as cli
+from tlstudio.cli.app import main
+from tlstudio.cli.tree import app
 
 class Gone:
     def __del__(self):
@@ -32,9 +33,9 @@ def command():
     print("no line end", end=" ")
     raise typer.Exit(%(status)d)
 
-cli.app.command("try")(command)
+app.command("try")(command)
 sys.argv[1:] = ["try"]
-sys.exit(cli.main())
+sys.exit(main())
 """
 
 

@@ -14,7 +14,7 @@ from help.settings_table import settings_table, shown_table
 
 from tlstudio.api import TrainConfig
 from tlstudio.api.config import with_overrides
-from tlstudio.cli.app import app
+from tlstudio.cli.tree import app
 
 ROOT = Path(__file__).resolve().parents[2]
 HELP = ROOT / "resources" / "help"

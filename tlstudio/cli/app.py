@@ -1,6 +1,7 @@
-"""The command line: its commands, the options that stand anywhere, and the one place where errors end.
+"""The command line: the options that stand anywhere, the way to the commands, and the one place where errors end.
 
-Importing it costs typer and nothing else; whatever a command needs is imported inside it.
+Importing it costs next to nothing. Whatever a command needs is imported inside it, and typer only where there is more to read
+than that the window is wanted.
 """
 
 from __future__ import annotations
@@ -10,58 +11,10 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from tlstudio import __version__
-from tlstudio.cli import data, doctor, leave, output, plugins, runs, train, use, weights, window
+from tlstudio.cli import leave, output, screen
 from tlstudio.cli.session import MissingValue, Session, split_arguments
-
-_ABOUT = """Fine-tune pretrained vision models on your own images. Without a command, the window opens.
-
-RUN is a run's id, its unique beginning, or its folder. DATA is a folder, an archive or a file of labels.
-"""
-
-app = typer.Typer(
-    name="tlstudio",
-    help=_ABOUT,
-    no_args_is_help=False,
-    add_completion=False,
-    rich_markup_mode=None,  # rich alone would take longer than --help may
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-)
-
-
-@app.callback(invoke_without_command=True)
-def _root(
-    context: typer.Context,
-    workspace: Annotated[
-        str, typer.Option("--workspace", metavar="DIR", help="Where runs are kept. May stand anywhere.")
-    ] = "the user's own folder",
-    no_plugins: Annotated[
-        str,
-        typer.Option(
-            "--no-plugins", metavar="[=NAME]", help="Leave a plugin out, or all but the shipped ones. May stand anywhere."
-        ),
-    ] = "",
-    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
-) -> None:
-    if version:
-        output.print_line(f"tlstudio {__version__}")
-    elif context.invoked_subcommand is None:
-        raise typer.Exit(window.open_window(context.obj))
-
-
-window.add_to(app)
-train.add_to(app)
-use.add_to(app)
-app.add_typer(runs.app, name="runs")
-app.add_typer(plugins.app, name="plugins")
-app.add_typer(weights.app, name="weights")
-app.add_typer(data.app, name="data")
-doctor.add_to(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -97,6 +50,12 @@ def _guarded(words: list[str], as_json: bool) -> int:
 
 
 def _invoke(words: list[str], session: Session) -> int:
+    if words in ([], ["window"]):
+        return screen.open_window(session)
+    if words == ["demo"] and screen.somebody_can_see():
+        return screen.open_window(session, demo=True)
+    from tlstudio.cli.tree import app
+
     try:
         status = app(args=words, prog_name="tlstudio", obj=session)
     except SystemExit as stop:

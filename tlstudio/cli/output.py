@@ -10,8 +10,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
-import typer
-
 if TYPE_CHECKING:
     from tlstudio.api.errors import UserError
 
@@ -53,6 +51,8 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, right:
     Args:
         right: the columns to align at their right, for numbers.
     """
+    import typer
+
     widths = [max([len(header), *(len(row[i]) for row in rows)]) for i, header in enumerate(headers)]
 
     def line(cells: Sequence[str]) -> str:
@@ -76,6 +76,8 @@ def describe_error(error: UserError) -> dict[str, Any]:
 
 def print_error(title: str, detail: str = "", hint: str = "") -> None:
     """An error for people, on the standard error: what happened, more about it, what to do."""
+    import typer
+
     typer.secho(title, err=True, fg="red" if _colourful() else None, bold=_colourful())
     if detail:
         typer.echo("\n".join(f"  {line}" for line in detail.splitlines()), err=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tlstudio.cli import output, window
+from tlstudio.cli import output, screen
 from tlstudio.cli.session import Session, session_of
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ def demo(
 ) -> None:
     """Show what it does on the sample images: in the window, or in the terminal where there is no screen."""
     session = session_of(context)
-    if not (headless or as_json or settings) and _somebody_can_see():
-        raise typer.Exit(window.open_window(session, demo=True))
+    if not (headless or as_json or settings) and screen.somebody_can_see():
+        raise typer.Exit(screen.open_window(session, demo=True))
     from tlstudio.api.config import SAMPLE_DATASET
 
     with _errors_as_events(as_json):
@@ -231,8 +231,3 @@ def _as_event(error: UserError) -> str:
 
     event = RunFailed(error=error.title, detail=error.detail, hint=error.hint, exit_code=int(error.exit_code))
     return event.model_dump_json()
-
-
-def _somebody_can_see() -> bool:
-    """Whether a window would be on a screen, and not drawn into memory only."""
-    return window.has_screen() and os.environ.get("QT_QPA_PLATFORM", "").partition(":")[0] not in {"offscreen", "minimal"}

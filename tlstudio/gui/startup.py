@@ -6,7 +6,6 @@ Nothing that takes long to import (pydantic, numpy, the plugins, torch) is impor
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -136,21 +135,10 @@ def _parts(stack: QStackedWidget) -> list[QWidget]:
     return [stack.widget(index) for index in range(stack.count())]
 
 
-def _look_into_no_sources() -> None:
-    """Keep Qt's binding from reading the source of every imported module: 0.7 s and 110 MB for torch.
-
-    It looks for its own ``__feature__`` switch, which nothing here uses.
-    """
-    feature = sys.modules.get("shibokensupport.feature")
-    if hasattr(feature, "_mod_uses_pyside"):
-        feature._mod_uses_pyside = lambda _module: False
-
-
 def _warm_up(catalog: Catalog) -> str:
     """Import the engine and with it torch; returns what it computes on. By name, since the window must not import torch."""
     from tlstudio.api.config import DEFAULT_BACKBONE, RunConfig
 
-    _look_into_no_sources()
     warm = importlib.import_module("tlstudio.engine.warmup").warm_up
     warm(catalog.backbones.get(DEFAULT_BACKBONE))
     return str(importlib.import_module("tlstudio.engine.device").choose_place(RunConfig()).title)
