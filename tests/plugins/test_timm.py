@@ -46,10 +46,11 @@ def test_record_says_what_timm_says():
     assert list(backbone.stages) == ["stem", *(f"block{number}" for number in range(1, 8)), "conv_head"]
 
 
-def test_building_needs_no_timm():
+def test_building_and_describing_need_torch_alone():
     code = (
-        "import sys, tlstudio_timm; tlstudio_timm.register_backbones()[0].build(2); "
-        "sys.exit(any(name in sys.modules for name in ('timm', 'torchvision')))"
+        "import sys, tlstudio_timm; from tlstudio.engine import describe, warmup; [spec] = tlstudio_timm.register_backbones(); "
+        "spec.build(2); describe.describe_stages(spec); warmup.warm_up(spec); "
+        "sys.exit(any(name in sys.modules for name in ('timm', 'torchvision', 'torch._dynamo', 'sympy')))"
     )
     folder = Path(tlstudio_timm.__file__).parents[1]
     done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(folder)}, check=False)

@@ -6,6 +6,7 @@ import contextlib
 
 import torch
 
+import tlstudio.engine.session  # noqa: F401 - what a run needs on top of torch
 from tlstudio.api.backbone import BackboneSpec
 from tlstudio.engine.eager import eager
 

@@ -190,7 +190,12 @@ def _widened(channels: int, width: float) -> int:
 
 @torch.no_grad()
 def _start(module: nn.Module) -> None:
-    """Random values as in the paper's code: the variance of what leaves a layer is kept on the way back (He et al. 2015)."""
+    """Random values as in the paper's code: the variance of what leaves a layer is kept on the way back (He et al. 2015).
+
+    On torch's meta device there is nothing to fill, and pretending to would import torch's compiler (1.7 s).
+    """
+    if isinstance(module, nn.Conv2d | nn.Linear) and module.weight.is_meta:
+        return
     if isinstance(module, nn.Conv2d):
         leaving = module.out_channels * math.prod(module.kernel_size) // module.groups
         module.weight.normal_(0.0, math.sqrt(2.0 / leaving))
