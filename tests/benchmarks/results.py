@@ -31,19 +31,23 @@ class Results:
     def find(self, job: Job, contestant: Contestant, number: int) -> Record | None:
         """The record of one round, if it was measured with the same command."""
         for record in self.of(job.name, contestant.name):
-            if record["round"] == number and record["command"] == contestant.shown:
+            if record["round"] == number and record["exact"] == list(contestant.command):
                 return record
         return None
 
     def add(self, job: Job, contestant: Contestant, number: int, measured: Measured) -> Record:
-        """Keep a run, in the place of an earlier one of the same round."""
+        """Keep a run; earlier ones of the same round, or of another command, are dropped: they must not mix in one median."""
         record = {
             "job": job.name, "contestant": contestant.name, "round": number, "command": contestant.shown,
-            "steady": contestant.steady, "times": contestant.times, **asdict(measured), "date": date.today().isoformat(),
+            "exact": list(contestant.command), "steady": contestant.steady, "times": contestant.times, **asdict(measured), "date": date.today().isoformat(),
             "commit": _commit(), "machine": machine(), "versions": versions(),
         }  # fmt: skip
-        same = (job.name, contestant.name, number)
-        self.records = [other for other in self.records if (other["job"], other["contestant"], other["round"]) != same]
+        self.records = [
+            other
+            for other in self.records
+            if (other["job"], other["contestant"]) != (job.name, contestant.name)
+            or (other["round"] != number and other["exact"] == record["exact"])
+        ]
         self.records.append(record)
         self._write()
         return record

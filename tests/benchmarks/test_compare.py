@@ -67,5 +67,7 @@ def test_a_round_that_was_measured_with_another_command_is_measured_again(settin
     results.add(job, contestant, 0, Measured(wall=1.0, seconds=[1.0]))
     assert results.find(job, contestant, 0)
     assert not results.find(job, contestant, 1)
-    longer = job.contestants(replace(settings, epochs=1))[0]
-    assert not results.find(job, longer, 0)
+    shorter = job.contestants(replace(settings, epochs=1))[0]
+    assert not results.find(job, shorter, 0)
+    results.add(job, shorter, 1, Measured(wall=1.0, seconds=[1.0]))
+    assert [record["round"] for record in results.of(job.name, shorter.name)] == [1]
