@@ -39,8 +39,8 @@ class Results:
         """Keep a run; earlier ones of the same round, or of another command, are dropped: they must not mix in one median."""
         record = {
             "job": job.name, "contestant": contestant.name, "round": number, "command": contestant.shown,
-            "exact": list(contestant.command), "steady": contestant.steady, "times": contestant.times, **asdict(measured), "date": date.today().isoformat(),
-            "commit": _commit(), "machine": machine(), "versions": versions(),
+            "exact": list(contestant.command), "steady": contestant.steady, "times": contestant.times, **asdict(measured),
+            "date": date.today().isoformat(), "commit": _commit(), "machine": machine(), "versions": versions(),
         }  # fmt: skip
         self.records = [
             other
