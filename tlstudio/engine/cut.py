@@ -11,11 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tlstudio import paths
 from tlstudio.api.backbone import Backbone
 from tlstudio.api.config import TrainConfig
 from tlstudio.api.errors import DataError
 from tlstudio.api.events import Event, Note, Progress
 from tlstudio.api.freezing import FreezePlan
+from tlstudio.engine.compute import ComputePlan
 from tlstudio.engine.control import Control
 from tlstudio.engine.device import Place
 from tlstudio.engine.features import (
@@ -30,6 +32,7 @@ from tlstudio.engine.features import (
     weights_digest,
 )
 from tlstudio.engine.loader import ImageSource, ahead
+from tlstudio.engine.planner import Job, plan_for
 from tlstudio.engine.split import SplitModel
 from tlstudio.engine.world import World
 
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     from tlstudio.engine.parallel import Together
 
 _ALONE = World()
+_TRIED = 32  # images on which ways to compute are tried
 
 
 class Cut:
@@ -79,6 +83,7 @@ class Cut:
         self.cache: FeatureCache | None = None
         self.choice: CacheChoice | None = None
         self._frozen = -1
+        self._told = ""
 
     def draw(self, epoch: int) -> int | None:
         """The number of the random variation in an epoch; ``None`` for plain images. Cached ones come round again."""
@@ -144,6 +149,21 @@ class Cut:
         if self.cache is not None:
             self.cache.close()
 
+    def _computing(self, cut: int) -> ComputePlan:
+        """How the two parts compute: the same in all processes."""
+        run, each = self.config.run, len(self.train_rows) + len(self.val_rows)
+        job = Job(
+            network=self.config.model.backbone,
+            frozen=cut,
+            frozen_images=each * run.epochs if self.choice is None else self.choice.images,
+            learned_images=len(self.train_rows) * run.epochs,
+        )
+        images, kept = next(on_device(self.source, self.place, [self.train_rows[:_TRIED]], None))
+        plan = ComputePlan.usual(self.place)
+        if self.world.first and len(kept):
+            plan = plan_for(run, self.backbone, self.place, job, images, folder=paths.cache() / "plans")
+        return self.world.from_first(plan)
+
     def _own(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         return rows[self.world.rank :: self.world.size]
 
@@ -171,7 +191,11 @@ class Cut:
                 yield Note(text=f"Only {self.choice.views} of {wanted} varied versions of each image are kept: "
                            "there is no room for more.")  # fmt: skip
         cut = frozen if self.choice is None else self.choice.cut
-        self.model = SplitModel(self.backbone, cut, self.place)
+        plan = self._computing(cut)
+        if (text := plan.sentence(frozen=cut > 0)) != self._told:
+            self._told = text
+            yield Note(text=text)
+        self.model = SplitModel(self.backbone, cut, self.place, plan)
         if self.choice is None:
             return
         store = None

@@ -45,10 +45,11 @@ _FEWEST_VIEWS = 2
 
 @dataclass(frozen=True, kw_only=True)
 class CacheChoice:
-    """Behind how many stages the features are kept, how many random views of each image, where, and bytes in all."""
+    """What is kept: the stages before it, the random views of each image, the images in all, where, and bytes in all."""
 
     cut: int
     views: int
+    images: int
     where: Literal["memory", "disk"]
     size: int
 
@@ -76,11 +77,12 @@ def choose_cache(sizes: Sequence[int], *, train: int, val: int, views: int, memo
     if views > _FEWEST_VIEWS:
         tries.append((smallest, min(views, max(_FEWEST_VIEWS, fewer // max(1, train)))))
     for cut, count in tries:
-        size = sizes[cut - 1] * (train * count + val)
+        images = train * count + val
+        size = sizes[cut - 1] * images
         if size <= memory:
-            return CacheChoice(cut=cut, views=count, where="memory", size=size)
+            return CacheChoice(cut=cut, views=count, images=images, where="memory", size=size)
         if size <= disk:
-            return CacheChoice(cut=cut, views=count, where="disk", size=size)
+            return CacheChoice(cut=cut, views=count, images=images, where="disk", size=size)
     return None
 
 
@@ -246,7 +248,7 @@ class FeatureCache:
 
     @property
     def _dtype(self) -> torch.dtype:
-        return self._model.place.autocast or torch.float32
+        return self._model.plan.prefix.dtype or torch.float32
 
     def _key(self, row: int, draw: int | None) -> bytes:
         image = self._source.key(row)
@@ -268,7 +270,7 @@ def open_features(folder: Path, name: str, weights: str, model: SplitModel, sour
         weights: see `weights_digest`.
         budget: bytes for all stores below ``folder``.
     """
-    precision = model.place.autocast or torch.float32
+    precision = model.plan.prefix.dtype or torch.float32
     about = {"version": VERSION, "torch": str(torch.__version__), "weights": weights, "cut": model.frozen,
              "precision": str(precision), "preprocessing": repr(source.preprocessing), "views": views.VERSION}  # fmt: skip
     digest = hashlib.sha256(repr(sorted(about.items())).encode()).hexdigest()[:12]
