@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from training import run
 
 from tlstudio import paths
+from tlstudio.api import ImageSet
 from tlstudio.engine.features import choose_cache
 
 
@@ -58,6 +59,17 @@ def test_the_next_run_takes_the_features_from_the_disk_and_changed_images_are_co
     assert computed(third) >= 2
     other_weights = run(tiny_catalog, tmp_path, *settings[:2], "run.seed=4")
     assert computed(other_weights) >= 2, "another seed gives other random weights: nothing of theirs is known"
+
+
+def test_images_are_decoded_once_whatever_is_trained_on_them(tiny_catalog, tmp_path, monkeypatch):
+    folder = make_photos(tmp_path / "data", {"a": 12, "b": 12})
+    decoded = []
+    load = ImageSet.load
+    monkeypatch.setattr(ImageSet, "load", lambda self, index, **how: decoded.append(index) or load(self, index, **how))
+    run(tiny_catalog, tmp_path, f"data.path={folder}", "run.epochs=2")
+    assert sorted(decoded) == list(range(24))
+    run(tiny_catalog, tmp_path, f"data.path={folder}", "run.epochs=2", "freezing.strategy=full", "augment.preset=strong")
+    assert len(decoded) == 24
 
 
 def test_features_damaged_on_disk_are_computed_anew(tiny_catalog, photos, tmp_path):

@@ -153,8 +153,8 @@ def test_room_is_made_by_deleting_what_was_not_used_for_longest(tmp_path):
     size = (tmp_path / "old" / "data.bin").stat().st_size
     writing = RowStore(tmp_path / "old", np.uint8, budget=10**6)
     os.utime(tmp_path / "old" / "about.json", (1000, 1000))
-    make_room(tmp_path, 2 * size)
+    assert make_room(tmp_path, 2 * size) == 2 * size
     assert {path.name for path in tmp_path.iterdir()} == {"old", "new"}, "what is being written stays"
     writing.close()
-    make_room(tmp_path, size, keep=[tmp_path / "old"])
+    assert make_room(tmp_path, size - 1, keep=[tmp_path / "old"]) == 0
     assert {path.name for path in tmp_path.iterdir()} == {"old"}

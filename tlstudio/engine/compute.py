@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from tlstudio.engine.depthwise import split_gradients
 from tlstudio.engine.device import Place
 from tlstudio.engine.fold import LOW_TOLERANCE, folded, rebuilt, same, with_noise
+from tlstudio.engine.modes import in_eval_mode
 from tlstudio.engine.packed import packed
 
 PrefixPath = Literal["plain", "folded", "packed", "compiled"]
@@ -177,15 +178,9 @@ def _compiled_or_not(network: nn.Module, x: Tensor, prefix: Prefix) -> nn.Module
 
 def step_agrees(network: nn.Module, x: Tensor, step: Step, layers: Sequence[nn.Conv2d]) -> bool:
     """Whether outputs and gradients of a way to learn are those of plain float32, on two images; changes nothing."""
-    training = [module for module in network.modules() if module.training]
-    network.eval()
-    try:
-        with torch.enable_grad():
-            expected, slopes = _pass(network, x[:2], REFERENCE_STEP, layers)
-            got, found = _pass(network, x[:2], step, layers)
-    finally:
-        for module in training:
-            module.training = True
+    with in_eval_mode(network), torch.enable_grad():
+        expected, slopes = _pass(network, x[:2], REFERENCE_STEP, layers)
+        got, found = _pass(network, x[:2], step, layers)
     of_outputs, of_slopes = _TOLERANCES[step.dtype is None]
     return _near(got, expected, of_outputs) and _near(found, slopes, of_slopes)
 

@@ -106,9 +106,9 @@ class Cut:
         if frozen != self._frozen:
             yield from self._move(frozen)
         if anew and not self.world.alone and self.model is not None:
-            learning = [*list(self.backbone.stages.values())[self.model.frozen :], self.backbone.head]
             from tlstudio.engine.parallel import Together
 
+            learning = [*list(self.backbone.stages.values())[self.model.frozen :], self.backbone.head]
             self._together = Together(self.model, learning)
         if self.cache is None:
             return
@@ -201,5 +201,6 @@ class Cut:
         store = None
         if where is not None and self.choice.keeps(run):
             digest = weights_digest(self.backbone, cut)
-            store = open_features(where[0], where[1], digest, self.model, self.source, int(run.cache_gigabytes * 2**30))
+            store = open_features(where[0], where[1], digest, self.model, self.source,
+                                  budget=int(run.cache_gigabytes * 2**30), room=self.choice.size)  # fmt: skip
         self.cache = FeatureCache(self.model, self.source, in_memory=self.choice.where == "memory", store=store)

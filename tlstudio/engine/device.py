@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import sys
-import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -14,11 +11,7 @@ import torch
 
 from tlstudio.api.config import RunConfig
 from tlstudio.api.errors import ConfigError, Problem
-
-_M_MMAP_MAX, _M_TRIM_THRESHOLD, _M_TOP_PAD = -4, -1, -2
-_GIVE_BACK_SECONDS = 1.0
-_memory_lock = threading.Lock()
-_memory_users: list[object] = []
+from tlstudio.engine.memory import freed_memory_kept
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +79,7 @@ def seed_torch(device: torch.device, seed: int) -> None:
     """Seed torch's generators of the CPU and of this device; `torch.manual_seed` seeks every kind of device and takes 1 ms."""
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
-        torch.cuda.default_generators[device.index or torch.cuda.current_device()].manual_seed(seed)
+        torch.cuda.default_generators[torch.cuda.current_device() if device.index is None else device.index].manual_seed(seed)
     elif device.type == "mps":
         torch.mps.manual_seed(seed)
 
@@ -94,55 +87,9 @@ def seed_torch(device: torch.device, seed: int) -> None:
 def _autocast(precision: str, device: torch.device) -> torch.dtype | None:
     if precision == "auto":
         if device.type != "cuda":
-            return None  # bfloat16 is slower than float32 on a CPU without hardware for it
+            return None  # whether bfloat16 is faster on this CPU, the planner measures
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
     chosen = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}[precision]
     if chosen is torch.float16 and device.type == "cpu":
         raise ConfigError((Problem(field="run.precision", message="float16 needs a GPU; use float32 or bfloat16"),))
     return chosen
-
-
-@contextlib.contextmanager
-def freed_memory_kept() -> Iterator[None]:
-    """Let glibc reuse the memory of activations instead of asking the kernel for fresh pages at every layer.
-
-    Forward passes on a CPU spend half of their time in page faults otherwise (tests/benchmarks/allocator.py). It holds for the
-    whole process, from the first run that enters to the last that leaves. What is free then goes back to the system a little
-    later: that blocks every other thread's allocations for some 50 ms, just when a window wants to show how the run ended.
-    """
-    libc = _glibc()
-    if libc is None:
-        yield
-        return
-    with _memory_lock:
-        _memory_users.append(None)
-        libc.mallopt(_M_MMAP_MAX, 0)
-        libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
-        libc.mallopt(_M_TOP_PAD, 64 * 2**20)
-    try:
-        yield
-    finally:
-        with _memory_lock:
-            _memory_users.pop()
-        timer = threading.Timer(_GIVE_BACK_SECONDS, _give_memory_back, (libc,))
-        timer.daemon = True
-        timer.start()
-
-
-def _give_memory_back(libc: ctypes.CDLL) -> None:
-    with _memory_lock:
-        if not _memory_users:
-            libc.mallopt(_M_MMAP_MAX, 65536)  # glibc's own defaults
-            libc.mallopt(_M_TRIM_THRESHOLD, 128 * 1024)
-            libc.mallopt(_M_TOP_PAD, 0)
-            libc.malloc_trim(0)
-
-
-def _glibc() -> ctypes.CDLL | None:
-    if sys.platform != "linux":
-        return None
-    try:
-        libc = ctypes.CDLL("libc.so.6")
-    except OSError:
-        return None
-    return libc if hasattr(libc, "malloc_trim") else None

@@ -24,9 +24,9 @@ from tlstudio.api.config import RunConfig
 from tlstudio.engine import augment as views
 from tlstudio.engine.device import Place
 from tlstudio.engine.loader import ImageSource, ahead, in_batches
+from tlstudio.engine.modes import in_eval_mode
 from tlstudio.engine.rowstore import RowStore, make_room
-from tlstudio.engine.split import SplitModel
-from tlstudio.engine.split import _split_head as fixed_beginning
+from tlstudio.engine.split import SplitModel, split_head
 from tlstudio.engine.world import World
 
 if TYPE_CHECKING:
@@ -90,20 +90,16 @@ def choose_cache(sizes: Sequence[int], *, train: int, val: int, views: int, memo
 def feature_sizes(backbone: Backbone, frozen: int, source: ImageSource, place: Place) -> list[int]:
     """Bytes of one image's output behind 1, 2, … ``frozen`` stages; behind all of them, of the pooled features."""
     side = source.preprocessing.image_size
-    training = [module for module in backbone.module.modules() if module.training]
-    backbone.module.eval()
     x = torch.zeros(1, 3, side, side, device=place.device).to(memory_format=torch.channels_last)
     sizes = []
-    with place.mixed_precision():
+    with in_eval_mode(backbone.module, backbone.head), place.mixed_precision():
         for stage in list(backbone.stages.values())[:frozen]:
             x = stage(x)
             sizes.append(x.numel() * x.element_size())
         if frozen == len(backbone.stages):
-            for layer in fixed_beginning(backbone.head)[0]:
+            for layer in split_head(backbone.head)[0]:
                 x = layer(x)
             sizes[-1] = x.numel() * x.element_size()
-    for module in training:
-        module.training = True
     return sizes
 
 
@@ -259,7 +255,9 @@ class FeatureCache:
         return hashlib.blake2b(image + repr(facts).encode(), digest_size=16).digest()
 
 
-def open_features(folder: Path, name: str, weights: str, model: SplitModel, source: ImageSource, budget: int) -> RowStore:
+def open_features(
+    folder: Path, name: str, weights: str, model: SplitModel, source: ImageSource, budget: int, room: int
+) -> RowStore:
     """The store of what one prefix gives for one set of images, below ``folder``; those of others make room for it.
 
     It is named after all that the features depend on: the values of the frozen weights, the cut, the geometry and the
@@ -269,14 +267,15 @@ def open_features(folder: Path, name: str, weights: str, model: SplitModel, sour
         name: of the images; see `tlstudio.data.curation.identity`.
         weights: see `weights_digest`.
         budget: bytes for all stores below ``folder``.
+        room: how many of them this one will take.
     """
     precision = model.plan.prefix.dtype or torch.float32
     about = {"version": VERSION, "torch": str(torch.__version__), "weights": weights, "cut": model.frozen,
              "precision": str(precision), "preprocessing": repr(source.preprocessing), "views": views.VERSION}  # fmt: skip
     digest = hashlib.sha256(repr(sorted(about.items())).encode()).hexdigest()[:12]
     own = folder / f"{name}-{digest}"
-    make_room(folder, budget // 2, keep=[own])
-    return RowStore(own, np.float32 if precision is torch.float32 else np.uint16, budget=budget, about=about)
+    others = make_room(folder, max(0, budget - room), keep=[own])
+    return RowStore(own, np.float32 if precision is torch.float32 else np.uint16, budget=budget - others, about=about)
 
 
 def weights_digest(backbone: Backbone, stages: int) -> str:

@@ -81,7 +81,7 @@ class ImageSource:
 
     def read_all(self, rows: Sequence[int] | NDArray[np.int64]) -> Iterator[int]:
         """Decode every image once, so that bad ones are known (`unreadable`) before training; yields how many are done."""
-        read = self._guarded(self.picture)
+        read = self._guarded(self._keep)
         waiting = deque(
             self._pool.submit(_each, read, rows[start : start + _AT_ONCE]) for start in range(0, len(rows), _AT_ONCE)
         )
@@ -140,6 +140,10 @@ class ImageSource:
                     self._pictures[row] = picture
         return picture
 
+    def _keep(self, row: int) -> NDArray[np.uint8] | None:
+        """Read an image, unless it is kept: what is kept was readable, and is looked at when it is used."""
+        return None if self._store is not None and self.key(row) in self._store else self.picture(row)
+
     def key(self, row: int) -> bytes:
         """16 bytes that name the content of one image: of a file by its path, size and time of change.
 
@@ -162,7 +166,7 @@ class ImageSource:
                 hint="Check that the drive is connected, then start the run again.",
             )
 
-    def _guarded(self, view: Callable[[int], NDArray[np.uint8]]) -> Callable[[int], NDArray[np.uint8] | None]:
+    def _guarded(self, view: Callable[[int], NDArray[np.uint8] | None]) -> Callable[[int], NDArray[np.uint8] | None]:
         def guarded(row: int) -> NDArray[np.uint8] | None:
             try:
                 return view(int(row))
@@ -189,8 +193,8 @@ def open_pictures(folder: Path, name: str, preprocessing: Preprocessing, budget:
     about = {"version": views.VERSION, "decoder": PIL.__version__, "resize": preprocessing.resize,
              "interpolation": preprocessing.interpolation}  # fmt: skip
     own = folder / f"{name}-{preprocessing.resize}-{preprocessing.interpolation}"
-    make_room(folder, budget // 2, keep=[own])
-    return RowStore(own, np.uint8, budget=budget, about=about)
+    others = make_room(folder, budget // 2, keep=[own])
+    return RowStore(own, np.uint8, budget=budget - others, about=about)
 
 
 def epoch_batches(

@@ -27,6 +27,7 @@ from tlstudio.engine.cut import Cut
 from tlstudio.engine.device import Place, seed_torch
 from tlstudio.engine.freeze import apply_plan, make_plan, stage_infos, states
 from tlstudio.engine.loader import ImageSource, epoch_batches, in_batches
+from tlstudio.engine.modes import in_eval_mode
 from tlstudio.engine.optim import build_optimizer, schedule_factor, set_learning_rates
 from tlstudio.engine.random import step_seed
 from tlstudio.engine.task import Classification, Totals, mixed
@@ -226,19 +227,14 @@ def _step(run: Training, x: Tensor, target: Tensor, *, share: float) -> tuple[Te
 def _validate(run: Training) -> dict[str, float]:
     """Metrics over the validation images; empty where there are none, or the user has asked to stop."""
     assert run.cut.model is not None
-    parts = (run.backbone.module, *run.backbone.stages.values(), run.backbone.head)
-    training = {module for part in parts for module in part.modules() if module.training}
-    for module in training:
-        module.training = False
     totals = Totals(run.place.device)
     size = max(1024 if run.cut.head_only else 64, run.recipe.config.run.batch_size)
-    for x, target in run.cut.batches(in_batches(run.val_rows, size), None):
-        logits = run.cut.model.suffix(x)
-        totals.add(run.task.loss(logits, target), logits, target)
-        if run.control.checkpoint() == "cancel" and run.world.alone:
-            break
-    for module in training:
-        module.training = True
+    with in_eval_mode(run.backbone.module, *run.backbone.stages.values(), run.backbone.head):
+        for x, target in run.cut.batches(in_batches(run.val_rows, size), None):
+            logits = run.cut.model.suffix(x)
+            totals.add(run.task.loss(logits, target), logits, target)
+            if run.control.checkpoint() == "cancel" and run.world.alone:
+                break
     run.world.add(totals.loss, totals.correct, totals.count)
     return totals.metrics()
 

@@ -214,22 +214,20 @@ class RowStore:
             self._lock = None
 
 
-def make_room(folder: Path, budget: int, *, keep: Iterable[Path] = ()) -> None:
-    """Delete the stores below a folder that were not used for longest, until all of them take at most ``budget`` bytes.
+def make_room(folder: Path, budget: int, *, keep: Iterable[Path] = ()) -> int:
+    """Delete the stores below a folder that were not used for longest, until they take at most ``budget`` bytes.
 
-    A store that another process writes at the moment, and those in ``keep``, stay.
+    A store that another process writes at the moment stays; those in ``keep`` stay and are not counted. Returns the bytes that
+    the others take then.
     """
-    kept = set(keep)
+    kept, total = set(keep), 0
     with contextlib.suppress(OSError):
-        stores = [path for path in folder.iterdir() if path.is_dir()]
-        sizes = {path: _size_of(path / _DATA) for path in stores}
+        sizes = {path: _size_of(path / _DATA) for path in folder.iterdir() if path.is_dir() and path not in kept}
         total = sum(sizes.values())
-        for path in sorted(stores, key=lambda path: _used_at(path / _ABOUT)):
-            if total <= budget:
-                return
-            if path in kept or not _delete(path):
-                continue
-            total -= sizes[path]
+        for path in sorted(sizes, key=lambda path: _used_at(path / _ABOUT)):
+            if total > budget and _delete(path):
+                total -= sizes[path]
+    return total
 
 
 def _delete(store: Path) -> bool:

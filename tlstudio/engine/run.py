@@ -116,7 +116,10 @@ def _run(recipe: Recipe, curation: Curation, folder: Path, control: Control) -> 
             source.unreadable = world.from_first(source.unreadable)
             if world.from_first(control.wish) == "go":
                 session, place = torch_side.result()
-                yield from session.run_session(recipe, images, splits, source, place, control, folder, began)
+                yield from session.run_session(session.Given(
+                    recipe=recipe, images=images, splits=splits, source=source, place=place, control=control, folder=folder,
+                    began=began,
+                ))  # fmt: skip
             else:
                 yield RunFinished(outcome="cancelled", metrics={}, best_epoch=-1, epochs=0,
                                   seconds=time.monotonic() - began, model="")  # fmt: skip

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 
 from tlstudio import paths, safe_io
 from tlstudio.api.dataset import SPLIT_NAMES, TEST, TRAIN, VAL, ImageSet
@@ -38,68 +39,67 @@ _LISTED = 1000
 _WELL_ABOVE = 0.98
 
 
-def run_session(
-    recipe: Recipe,
-    images: ImageSet,
-    splits: NDArray[np.int8],
-    source: ImageSource,
-    place: Place,
-    control: Control,
-    folder: Path,
-    began: float,
-) -> Iterator[Event]:
-    """Train on images that are read, from `Prepared` to `RunFinished`.
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """What a run has when its images are read.
 
     Args:
         splits: ``(N,)`` int8 of `TRAIN`, `VAL`, `TEST` or `NO_SPLIT`.
         folder: of the run.
         began: when the run began, of `time.monotonic`.
+    """
+
+    recipe: Recipe
+    images: ImageSet
+    splits: NDArray[np.int8]
+    source: ImageSource
+    place: Place
+    control: Control
+    folder: Path
+    began: float
+
+
+def run_session(given: Given) -> Iterator[Event]:
+    """Train on images that are read, from `Prepared` to `RunFinished`.
 
     Raises:
         UserError: in words; anything else is a fault.
     """
-    with settings_for(place):
-        training = yield from _prepare(recipe, images, splits, source, place, control, folder)
+    with settings_for(given.place):
+        training = yield from _prepare(given)
         try:
-            yield from train(training, after_epoch=_Checkpoints(training, folder))
+            yield from train(training, after_epoch=_Checkpoints(training, given.folder))
         except BaseException:
             with contextlib.suppress(Exception):  # the first error is the one to tell
-                _save_best(training, folder)
+                _save_best(training, given.folder)
             raise
         finally:
             training.cut.close()
-        yield from _finish(training, folder, began)
+        yield from _finish(training, given.folder, given.began)
 
 
-def _prepare(
-    recipe: Recipe,
-    images: ImageSet,
-    splits: NDArray[np.int8],
-    source: ImageSource,
-    place: Place,
-    control: Control,
-    folder: Path,
-) -> Generator[Event, None, Training]:
+def _prepare(given: Given) -> Generator[Event, None, Training]:
+    recipe, images, source = given.recipe, given.images, given.source
     config = recipe.config
     bad = np.fromiter(source.unreadable, dtype=np.int64)
-    rows = {split: np.setdiff1d(labelled_rows(images, splits, split), bad) for split in (TRAIN, VAL, TEST)}
+    rows = {split: np.setdiff1d(labelled_rows(images, given.splits, split), bad) for split in (TRAIN, VAL, TEST)}
     _require_enough(images, rows[TRAIN], len(bad))
     backbone, report = build_model(recipe, len(images.classes))
     plan = make_plan(recipe.strategy, recipe.strategy_options, stage_infos(backbone), epoch=0, epochs=config.run.epochs,
                      pretrained=recipe.weights.path is not None)  # fmt: skip
     learns = any(factor > 0.0 for factor in plan.lr.values())
     source.preset = effective_preset(config.augment, learns_stages=learns)
-    training = Training(recipe, images, rows[TRAIN], rows[VAL], backbone, source, place, control,
+    training = Training(recipe, images, rows[TRAIN], rows[VAL], backbone, source, given.place, given.control,
                         features=(paths.cache() / "features", identity(config.data)))  # fmt: skip
     excluded = {images.keys[row]: reason for row, reason in sorted(source.unreadable.items())}
     if training.world.first:
-        _write_split(folder, images, rows, excluded)
+        _write_split(given.folder, images, rows, excluded)
     yield Prepared(
         classes=images.classes,
         images={name: len(rows[split]) for split, name in enumerate(SPLIT_NAMES)},
         excluded={printable(key): reason for key, reason in list(excluded.items())[:_LISTED]},
         stages=states(plan, stage_infos(backbone), apply_plan(backbone, plan)),
-        device=place.title,
+        device=given.place.title,
         weights=recipe.weights.title,
         steps_per_epoch=training.steps_per_epoch,
     )
@@ -124,7 +124,8 @@ def _distance_advice(run: Training, learns_stages: bool) -> Iterator[Event]:
     if learns_stages or run.recipe.weights.path is None:
         return
     rows = run.train_rows[:: max(1, len(run.train_rows) // _SAMPLE)][:_SAMPLE]
-    reason = far_from_photographs((run.images.load(int(row)) for row in rows), run.recipe.preprocessing.image_size)
+    reason = far_from_photographs((Image.fromarray(run.source.picture(int(row))) for row in rows),
+                                  run.recipe.preprocessing.image_size)  # fmt: skip
     if reason:
         yield Note(level="advice", text=f"These images are far from the photographs the weights were trained on: {reason}. "
                    "Only the head learns now; let the last stages learn too (“What learns”) for a better model.")  # fmt: skip

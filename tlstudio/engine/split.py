@@ -88,11 +88,11 @@ class SplitModel:
 def cut(backbone: Backbone, frozen: int) -> tuple[nn.Sequential, nn.Module]:
     """The frozen stages, with the head's fixed beginning where all of them are, and what learns."""
     stages = list(backbone.stages.values())
-    fixed, rest = _split_head(backbone.head) if frozen == len(stages) else ([], [backbone.head])
+    fixed, rest = split_head(backbone.head) if frozen == len(stages) else ([], [backbone.head])
     return nn.Sequential(*stages[:frozen], *fixed), nn.Sequential(*stages[frozen:], *rest) if frozen else backbone.module
 
 
-def _split_head(head: nn.Module) -> tuple[list[nn.Module], list[nn.Module]]:
+def split_head(head: nn.Module) -> tuple[list[nn.Module], list[nn.Module]]:
     """A head's beginning without parameters and chance (pooling, flattening), and the rest."""
     if not isinstance(head, nn.Sequential):
         return [], [head]

@@ -56,8 +56,11 @@ class World:
         """Meet the others, by NCCL on GPUs and Gloo elsewhere; waits for all of them."""
         if self.alone:
             return
+        import torch
         import torch.distributed as dist
 
+        if device.type == "cuda":
+            torch.cuda.set_device(device)  # NCCL sends what is no tensor through the current one
         if not dist.is_initialized():
             dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
 

@@ -41,6 +41,9 @@ def run_window(
         importlib.import_module("torch")  # on Windows its libraries must be loaded before Qt's
     from PySide6.QtWidgets import QApplication
 
+    from tlstudio.engine.memory import one_arena
+
+    one_arena()
     _look_into_no_sources()
     from tlstudio import __version__, paths
     from tlstudio.gui import safety, theme
