@@ -108,7 +108,9 @@ class ComputePlan:
         if not frozen:
             return learns
         before = f"Frozen layers compute in {dtype_name(self.prefix.dtype)}, {_WORDS[self.prefix.path]}"
-        return f"{before}{self._speed(f'frozen {self.prefix.name}', f'frozen {REFERENCE_PREFIX.name}')} {learns}"
+        before += self._speed(f"frozen {self.prefix.name}", f"frozen {REFERENCE_PREFIX.name}")
+        usual = self.step == Step(dtype=self.prefix.dtype) and not self.compiled
+        return before if usual and f"learns {self.step.name}" not in self.measured else f"{before} {learns}"
 
     def _speed(self, chosen: str, plain: str) -> str:
         speed, reference = self.measured.get(chosen), self.measured.get(plain)

@@ -34,11 +34,16 @@ UNITS = {
     "optim.warmup_steps": "steps",
     "run.patience": "epochs",
     "run.batch_size": "images",
+    "run.cache_gigabytes": "GB",
     "augment.views": "views",
 }
 _ESSENTIALS = (
     "data.path", "model.backbone", "model.weights", "freezing.strategy", "freezing.options", "run.epochs", "run.batch_size",
     "optim.learning_rate", "augment.preset",
+)  # fmt: skip
+_SPEED = (
+    "run.device", "run.precision", "run.plan", "run.frozen_path", "run.channels_last", "run.depthwise", "run.compile",
+    "run.cache", "run.cache_gigabytes", "augment.views",
 )  # fmt: skip
 _FILE = object()  # the entry of the weights list that opens a file dialog
 
@@ -204,7 +209,8 @@ class TrainForm(QWidget):
 
     def _sections(self) -> tuple[Section, ...]:
         def rest(*groups: str) -> tuple[str, ...]:
-            shown = (name for name in field_names(TrainConfig) if name.startswith(groups) and name not in _ESSENTIALS)
+            elsewhere = (*_ESSENTIALS, *_SPEED)
+            shown = (name for name in field_names(TrainConfig) if name.startswith(groups) and name not in elsewhere)
             return tuple(name for name in shown if name.removeprefix("data.") not in SPLIT_FIELDS)
 
         return (
@@ -212,6 +218,7 @@ class TrainForm(QWidget):
             Section(title=self.tr("Images"), fields=rest("data.", "augment."), more=True),
             Section(title=self.tr("Optimiser"), fields=rest("optim."), more=True),
             Section(title=self.tr("Run"), fields=rest("model.", "freezing.", "run."), more=True),
+            Section(title=self.tr("Speed"), fields=_SPEED, more=True),
         )
 
     def _build(self) -> None:
