@@ -77,11 +77,14 @@ def main() -> int:
 
 def _turns(jobs: Sequence[Job], settings: Settings, rounds: int) -> Iterator[tuple[Job, Contestant, int]]:
     """Job by job, and in each of them round by round; who is not installed is named once."""
+    native = bool({"avx512_bf16", "amx_bf16"} & set(Path("/proc/cpuinfo").read_text().split()))
     for job in jobs:
         taking_part = []
         for contestant in job.contestants(settings):
             if contestant.needs and find_spec(contestant.needs) is None:
                 print(f"{job.name}: {contestant.name} is left out, since {contestant.needs} is not installed.")
+            elif contestant.half and not native:
+                print(f"{job.name}: {contestant.name} is left out, since this processor has no bfloat16.")
             else:
                 taking_part.append(contestant)
         for number in range(rounds):

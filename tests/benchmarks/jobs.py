@@ -38,6 +38,7 @@ class Contestant:
         command: arguments of Python; ``{seed}`` stands for the number of the round.
         needs: a package that must be installed.
         home: of tlstudio: a new one, or the one that the round before it has left.
+        half: whether it computes in bfloat16, which a processor that has none emulates: an epoch takes ten times as long.
         steady: the first epoch (from 0) that is like all later ones.
         times: where only a part was run, how many times as long the whole takes (of the epochs, not of the start).
     """
@@ -45,6 +46,7 @@ class Contestant:
     name: str
     command: tuple[str, ...]
     needs: str = ""
+    half: bool = False
     home: Literal["fresh", "used"] = "fresh"
     steady: int = 1
     times: float = 1.0
@@ -72,7 +74,7 @@ def _peer(name: str, script: str, settings: Settings, *more: str, epochs: int, n
     weights = str(settings.weights) if network == LITE0 else "none"
     command = (str(HERE / "peers" / script), str(settings.data), weights, "--network", network, "--learns", learns, "--epochs",
                str(epochs), "--seed", "{seed}", *more)  # fmt: skip
-    return Contestant(name=name, command=command, needs=needs)
+    return Contestant(name=name, command=command, needs=needs, half="--bf16" in more)
 
 
 def _studio(settings: Settings, *overrides: str, epochs: int, name: str = TLSTUDIO, home: Literal["fresh", "used"] = "fresh",

@@ -194,6 +194,14 @@ class RunConfig(_Section):
         description="How the gradients of depthwise convolutions are computed in mixed precision: as torch does, or split into "
         "parts for which a CPU has quick code.",
     )  # fmt: skip
+    cudnn_benchmark: Literal["auto", "on", "off"] = Field(
+        "auto", title="Search of algorithms",
+        description="Whether a GPU tries algorithms first, which takes up to a minute; auto: in long runs.",
+    )  # fmt: skip
+    tf32: bool = Field(
+        True, title="TF32",
+        description="Let a GPU that computes in float32 multiply with 10 bits of the fraction, several times faster.",
+    )  # fmt: skip
     compile: bool = Field(
         False,
         title="Compile",

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tlstudio.engine.depthwise import split_gradients
-from tlstudio.engine.device import Place
+from tlstudio.engine.device import Place, exactly
 from tlstudio.engine.fold import LOW_TOLERANCE, folded, rebuilt, same, with_noise
 from tlstudio.engine.modes import in_eval_mode
 from tlstudio.engine.packed import packed
@@ -79,12 +79,14 @@ class ComputePlan:
         prefix: for frozen layers.
         step: for what learns.
         compiled: whether what learns is compiled by `torch.compile`.
+        cudnn_benchmark: whether cuDNN looks for the fastest algorithm of each convolution.
         measured: images a second of each way that was tried, by ``frozen …`` and ``learns …`` and its name.
     """
 
     prefix: Prefix
     step: Step
     compiled: bool = False
+    cudnn_benchmark: bool = False
     measured: Mapping[str, float] = field(default_factory=dict)
 
     @staticmethod
@@ -104,6 +106,7 @@ class ComputePlan:
         order = "" if self.step.channels_last else ", channels first"
         split = ", with split depthwise gradients" if self.step.split_depthwise else ""
         learns = f"What learns computes in {dtype_name(self.step.dtype)}{order}{split}{', compiled' if self.compiled else ''}"
+        learns += ", by cuDNN's fastest algorithms" if self.cudnn_benchmark else ""
         learns += self._speed(f"learns {self.step.name}", f"learns {REFERENCE_STEP.name}")
         if not frozen:
             return learns
@@ -145,16 +148,17 @@ def build_prefix(stages: nn.Sequential, x: Tensor, prefix: Prefix) -> nn.Module:
         x: real input ``(N, C, H, W)``; the copy is for images of this size.
         prefix: the way; 16-bit values come out where it says so, whatever way is used in the end.
     """
-    network = _built(stages, x, prefix)
-    if prefix.dtype is None or x.device.type != "cpu":
-        return network
-    sample = ordered(with_noise(x), channels_last=prefix.channels_last)
-    expected: Tensor = stages(sample)
-    with torch.autocast("cpu", dtype=prefix.dtype):
-        if same(network(sample), expected):
+    with exactly():
+        network = _built(stages, x, prefix)
+        if prefix.dtype is None:
             return network
-    exact = _built(stages, x, Prefix(path=prefix.path, channels_last=prefix.channels_last))
-    return nn.Sequential(_Exact(exact), _Cast(prefix.dtype))
+        sample = ordered(with_noise(x), channels_last=prefix.channels_last)
+        expected: Tensor = stages(sample)
+        with torch.autocast(x.device.type, dtype=prefix.dtype):
+            if same(network(sample), expected):
+                return network
+        exact = _built(stages, x, Prefix(path=prefix.path, channels_last=prefix.channels_last))
+        return nn.Sequential(_Exact(exact), _Cast(prefix.dtype))
 
 
 def _built(stages: nn.Sequential, x: Tensor, prefix: Prefix) -> nn.Module:
@@ -180,7 +184,7 @@ def _compiled_or_not(network: nn.Module, x: Tensor, prefix: Prefix) -> nn.Module
 
 def step_agrees(network: nn.Module, x: Tensor, step: Step, layers: Sequence[nn.Conv2d]) -> bool:
     """Whether outputs and gradients of a way to learn are those of plain float32, on two images; changes nothing."""
-    with in_eval_mode(network), torch.enable_grad():
+    with in_eval_mode(network), torch.enable_grad(), exactly():
         expected, slopes = _pass(network, x[:2], REFERENCE_STEP, layers)
         got, found = _pass(network, x[:2], step, layers)
     of_outputs, of_slopes = _TOLERANCES[step.dtype is None]

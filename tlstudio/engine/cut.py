@@ -162,7 +162,10 @@ class Cut:
         plan = ComputePlan.usual(self.place)
         if self.world.first and len(kept):
             plan = plan_for(run, self.backbone, self.place, job, images, folder=paths.cache() / "plans")
-        return self.world.from_first(plan)
+        plan = self.world.from_first(plan)
+        if self.place.device.type == "cuda":
+            torch.backends.cudnn.benchmark = plan.cudnn_benchmark  # until the end of the run: see `settings_for`
+        return plan
 
     def _own(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         return rows[self.world.rank :: self.world.size]
@@ -183,8 +186,8 @@ class Cut:
             varied = self.source.preset != "none"
             wanted = min(self.config.augment.views, run.epochs) if varied else 1
             self.choice = choose_cache(
-                feature_sizes(self.backbone, frozen, self.source, self.place),
-                train=len(self.train_rows), val=len(self.val_rows), views=wanted, memory=spare_memory(run),
+                feature_sizes(self.backbone, frozen, self.source.preprocessing.image_size, self.place),
+                train=len(self.train_rows), val=len(self.val_rows), views=wanted, memory=spare_memory(run, self.place.device),
                 disk=0 if where is None else spare_disk(run, where[0]),
             )  # fmt: skip
             if self.choice is not None and self.choice.views < wanted:

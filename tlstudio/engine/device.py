@@ -61,18 +61,43 @@ def choose_place(run: RunConfig, number: int = 0) -> Place:
 
 
 @contextlib.contextmanager
-def settings_for(place: Place) -> Iterator[None]:
+def settings_for(place: Place, run: RunConfig) -> Iterator[None]:
     """Speed settings of torch for the time of a run, put back afterwards."""
-    before = (torch.backends.cudnn.benchmark, torch.get_float32_matmul_precision())
-    if place.device.type == "cuda":
-        torch.backends.cudnn.benchmark = True
-        torch.set_float32_matmul_precision("high")
-    try:
-        with freed_memory_kept():
+    with freed_memory_kept():
+        if place.device.type != "cuda":
             yield
+            return
+        tf32 = run.tf32 and run.plan != "reference"
+        with (
+            _multiplying("high" if tf32 else "highest"),
+            torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=tf32),
+        ):
+            yield
+
+
+@contextlib.contextmanager
+def exactly() -> Iterator[None]:
+    """Float32 in all its digits, also on a GPU that would multiply in TF32, and without trying algorithms: for comparisons."""
+    with _multiplying("highest"), torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=False):
+        yield
+
+
+@contextlib.contextmanager
+def _multiplying(precision: str) -> Iterator[None]:
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision)
+    try:
+        yield
     finally:
-        torch.backends.cudnn.benchmark = before[0]
-        torch.set_float32_matmul_precision(before[1])
+        torch.set_float32_matmul_precision(before)
+
+
+def wait_for(device: torch.device) -> None:
+    """Until the device has done all it was asked for."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
 
 
 def seed_torch(device: torch.device, seed: int) -> None:

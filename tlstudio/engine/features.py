@@ -87,25 +87,34 @@ def choose_cache(sizes: Sequence[int], *, train: int, val: int, views: int, memo
 
 
 @torch.no_grad()
-def feature_sizes(backbone: Backbone, frozen: int, source: ImageSource, place: Place) -> list[int]:
-    """Bytes of one image's output behind 1, 2, … ``frozen`` stages; behind all of them, of the pooled features."""
-    side = source.preprocessing.image_size
-    x = torch.zeros(1, 3, side, side, device=place.device).to(memory_format=torch.channels_last)
+def feature_sizes(backbone: Backbone, frozen: int, side: int, place: Place) -> list[int]:
+    """Bytes of one image's output behind 1, 2, … ``frozen`` stages; behind all of them, of the pooled features.
+
+    One image is computed: PyTorch's meta device, which computes none, takes three times as long.
+
+    Args:
+        side: of the image, in pixels.
+    """
+    x = torch.zeros(1, 3, side, side, device=place.device)
+    each = (place.autocast or torch.float32).itemsize
     sizes = []
-    with in_eval_mode(backbone.module, backbone.head), place.mixed_precision():
+    with in_eval_mode(backbone.module, backbone.head):
         for stage in list(backbone.stages.values())[:frozen]:
             x = stage(x)
-            sizes.append(x.numel() * x.element_size())
+            sizes.append(x.numel() * each)
         if frozen == len(backbone.stages):
             for layer in split_head(backbone.head)[0]:
                 x = layer(x)
-            sizes[-1] = x.numel() * x.element_size()
+            sizes[-1] = x.numel() * each
     return sizes
 
 
-def spare_memory(run: RunConfig) -> int:
-    """Bytes of memory that features may take."""
-    return 0 if run.cache in {"disk", "off"} else int(min(_MEMORY_LIMIT, _MEMORY_SHARE * _memory()))
+def spare_memory(run: RunConfig, device: torch.device) -> int:
+    """Bytes of the device's memory that features may take."""
+    if run.cache in {"disk", "off"}:
+        return 0
+    there = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else _memory()
+    return int(min(_MEMORY_LIMIT, _MEMORY_SHARE * there))
 
 
 def spare_disk(run: RunConfig, folder: Path) -> int:

@@ -66,8 +66,7 @@ def same(got: Tensor, expected: Tensor) -> bool:
     if got.shape != expected.shape:
         return False
     if got.dtype == torch.float32:
-        tolerance = TOLERANCE if got.device.type == "cpu" else LOW_TOLERANCE  # a GPU may multiply in TF32
-        return bool((got - expected).abs().max() <= tolerance * expected.abs().max().clamp_min(1e-6))
+        return bool((got - expected).abs().max() <= TOLERANCE * expected.abs().max().clamp_min(1e-6))
     difference = torch.linalg.vector_norm(got.float() - expected)
     return bool(difference <= LOW_TOLERANCE * torch.linalg.vector_norm(expected).clamp_min(1e-6))
 

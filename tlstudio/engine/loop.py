@@ -83,7 +83,7 @@ class Training:
     def __post_init__(self) -> None:
         """Build what follows from the recipe."""
         config = self.recipe.config
-        self.backbone.module.to(self.place.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.backbone.module.to(self.place.device)
         self.optimizer = build_optimizer(self.backbone, config.optim)
         self.groups = list(self.optimizer.param_groups)
         self.scaler = self.place.scaler()

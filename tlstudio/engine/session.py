@@ -65,7 +65,7 @@ def run_session(given: Given) -> Iterator[Event]:
     Raises:
         UserError: in words; anything else is a fault.
     """
-    with settings_for(given.place):
+    with settings_for(given.place, given.recipe.config.run):
         training = yield from _prepare(given)
         try:
             yield from train(training, after_epoch=_Checkpoints(training, given.folder))

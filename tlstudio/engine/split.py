@@ -34,7 +34,7 @@ class SplitModel:
         self._prefix, self._suffix = cut(backbone, frozen)
         self._fast: dict[tuple[int, ...], nn.Module] = {}
         self._depthwise = depthwise_layers(self._suffix)
-        self._checked = place.device.type != "cpu"
+        self._checked = False
         self._compiled: Callable[[Tensor], Tensor] | None = None
         order = torch.channels_last if self.plan.step.channels_last else torch.contiguous_format
         self._suffix.to(memory_format=order)

@@ -42,8 +42,8 @@ _ESSENTIALS = (
     "optim.learning_rate", "augment.preset",
 )  # fmt: skip
 _SPEED = (
-    "run.device", "run.precision", "run.plan", "run.frozen_path", "run.channels_last", "run.depthwise", "run.compile",
-    "run.cache", "run.cache_gigabytes", "augment.views",
+    "run.device", "run.precision", "run.plan", "run.frozen_path", "run.channels_last", "run.depthwise",
+    "run.cudnn_benchmark", "run.tf32", "run.compile", "run.cache", "run.cache_gigabytes", "augment.views",
 )  # fmt: skip
 _FILE = object()  # the entry of the weights list that opens a file dialog
 
