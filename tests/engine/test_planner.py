@@ -232,14 +232,14 @@ def test_a_way_that_learns_wrongly_is_left_aside(backbone, monkeypatch):
     plan = ComputePlan(prefix=Prefix(path="folded"), step=Step(split_depthwise=True))
     place = choose_place(RunConfig(device="cpu"))
     model = SplitModel(backbone, 2, place, plan)
-    model.suffix(model.prefix(torch.randn(2, 3, 32, 32)))
+    model.verify(torch.randn(2, 3, 32, 32))
     assert model.plan == plan
 
     from tlstudio.engine import depthwise
 
     monkeypatch.setattr(depthwise, "_of_weight", lambda gradient, x, weight, *_: torch.zeros_like(weight))
     model = SplitModel(backbone, 2, place, plan)
-    model.suffix(model.prefix(torch.randn(2, 3, 32, 32)))
+    model.verify(torch.randn(2, 3, 32, 32))
     assert model.plan.step == Step()
 
 

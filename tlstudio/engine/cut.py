@@ -149,8 +149,8 @@ class Cut:
         if self.cache is not None:
             self.cache.close()
 
-    def _computing(self, cut: int) -> ComputePlan:
-        """How the two parts compute: the same in all processes."""
+    def _split(self, cut: int) -> SplitModel:
+        """The network in two parts, which compute in the same way in all processes."""
         run, each = self.config.run, len(self.train_rows) + len(self.val_rows)
         job = Job(
             network=self.config.model.backbone,
@@ -159,13 +159,16 @@ class Cut:
             learned_images=len(self.train_rows) * run.epochs,
         )
         images, kept = next(on_device(self.source, self.place, [self.train_rows[:_TRIED]], None))
-        plan = ComputePlan.usual(self.place)
+        plan = ComputePlan.usual(self.place, self.backbone.module)
         if self.world.first and len(kept):
             plan = plan_for(run, self.backbone, self.place, job, images, folder=paths.cache() / "plans")
-        plan = self.world.from_first(plan)
+        model = SplitModel(self.backbone, cut, self.place, plan)
+        if self.world.first and len(kept):
+            model.verify(images)
+        model.plan = self.world.from_first(model.plan)
         if self.place.device.type == "cuda":
-            torch.backends.cudnn.benchmark = plan.cudnn_benchmark  # until the end of the run: see `settings_for`
-        return plan
+            torch.backends.cudnn.benchmark = model.plan.cudnn_benchmark  # until the end of the run: see `settings_for`
+        return model
 
     def _own(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         return rows[self.world.rank :: self.world.size]
@@ -194,11 +197,10 @@ class Cut:
                 yield Note(text=f"Only {self.choice.views} of {wanted} varied versions of each image are kept: "
                            "there is no room for more.")  # fmt: skip
         cut = frozen if self.choice is None else self.choice.cut
-        plan = self._computing(cut)
-        if (text := plan.sentence(frozen=cut > 0)) != self._told:
+        self.model = self._split(cut)
+        if (text := self.model.plan.sentence(frozen=cut > 0)) != self._told:
             self._told = text
             yield Note(text=text)
-        self.model = SplitModel(self.backbone, cut, self.place, plan)
         if self.choice is None:
             return
         store = None

@@ -25,10 +25,13 @@ from tlstudio.engine.compute import (
     ComputePlan,
     Prefix,
     PrefixPath,
+    Reference,
     Step,
     build_prefix,
     ordered,
+    slow_in_channels_last,
     step_agrees,
+    step_reference,
 )
 from tlstudio.engine.depthwise import depthwise_layers
 from tlstudio.engine.device import Place, wait_for
@@ -93,7 +96,7 @@ def plan_for(
         clock: seconds.
     """
     if place.device.type == "mps" or run.plan == "reference":
-        return _unmeasured(run, place)
+        return _unmeasured(run, place, backbone.module)
     stages, learns = cut(backbone, job.frozen)
     ways = _frozen_ways(run, place, stages) if job.frozen else ()
     steps = _step_ways(run, place, learns)
@@ -101,7 +104,7 @@ def plan_for(
     known = load_plan(file) if run.plan == "auto" else None
     measure = _Measure(backbone, job, images, clock)
     kept = known.measured if known else {}
-    prefix, speeds = _unmeasured(run, place).prefix, dict[str, float]()
+    prefix, speeds = _unmeasured(run, place, backbone.module).prefix, dict[str, float]()
     with _modes_kept(backbone.module):
         if ways:
             before = known.prefix if known else None
@@ -131,9 +134,9 @@ def native_bfloat16() -> bool:
     return bool({"avx512_bf16", "amx_bf16", "bf16"} & flags)
 
 
-def _unmeasured(run: RunConfig, place: Place) -> ComputePlan:
+def _unmeasured(run: RunConfig, place: Place, network: nn.Module) -> ComputePlan:
     """What the settings force, and the usual, or the reference, for the rest."""
-    plan = ComputePlan.reference() if run.plan == "reference" else ComputePlan.usual(place)
+    plan = ComputePlan.reference() if run.plan == "reference" else ComputePlan.usual(place, network)
     prefix, step = plan.prefix, plan.step
     if run.channels_last != "auto":
         last = run.channels_last == "on"
@@ -167,20 +170,12 @@ def _tries_algorithms(run: RunConfig, place: Place, job: Job, network: nn.Module
     """
     if place.device.type != "cuda" or run.cudnn_benchmark != "auto":
         return run.cudnn_benchmark == "on"
-    return job.learned_images > _MANY and not _grouped(network)
-
-
-def _grouped(network: nn.Module) -> bool:
-    return any(isinstance(module, nn.Conv2d) and module.groups > 1 for module in network.modules())
+    return job.learned_images > _MANY and not slow_in_channels_last(network, place)
 
 
 def _orders(run: RunConfig, place: Place, network: nn.Module) -> tuple[bool, ...]:
-    """Memory orders to try, channels last or not.
-
-    cuDNN compiles every grouped convolution in channels-last order when it first meets it: with EfficientNet-Lite0 on an H100
-    the first epoch took 40 s instead of 2 s, and later ones as long as before.
-    """
-    if run.channels_last == "auto" and place.device.type == "cuda" and _grouped(network):
+    """Memory orders to try, channels last or not."""
+    if run.channels_last == "auto" and slow_in_channels_last(network, place):
         return (False,)
     return {"auto": (True, False), "on": (True,), "off": (False,)}[run.channels_last]
 
@@ -254,7 +249,18 @@ class _Measure:
             if size is None:
                 return {}
             x = self._inside(size)
-            return self._race(ways, lambda way: _step(copies[way.channels_last], way, x), began + allowed, size)
+            reference: Reference | None = None
+
+            def prepare(way: Step) -> Callable[[], object] | None:
+                nonlocal reference
+                network = copies[way.channels_last]
+                if way.dtype is not None or way.split_depthwise:
+                    reference = reference or step_reference(network, x)
+                    if not step_agrees(network, x, way, reference):
+                        return None
+                return _pass(network, way, x)
+
+            return self._race(ways, prepare, began + allowed, size)
 
     def _estimate(self, action: Callable[[], object]) -> float:
         """Seconds for an image, from two of them; the first time is never typical."""
@@ -328,13 +334,8 @@ def _copy(network: nn.Module, channels_last: bool) -> nn.Module:
     return copy.deepcopy(network).to(memory_format=order)
 
 
-def _step(network: nn.Module, way: Step, x: Tensor) -> Callable[[], object] | None:
-    """A step of training without its last part, or ``None`` where its values are wrong."""
-    exact = way.dtype is None and not way.split_depthwise
-    return _pass(network, way, x) if exact or step_agrees(network, x, way, depthwise_layers(network)) else None
-
-
 def _pass(network: nn.Module, way: Step, x: Tensor) -> Callable[[], object]:
+    """A step of training without its last part."""
     layers = depthwise_layers(network)
     learns = [parameter for parameter in network.parameters() if parameter.requires_grad]
 

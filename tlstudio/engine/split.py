@@ -23,18 +23,16 @@ class SplitModel:
         backbone: the network; its weights are put into the memory order of the plan.
         frozen: how many leading stages are frozen.
         place: the device.
-        plan: how to compute; by default what is safe without measuring. What it asks for is compared with plain float32 on
-            the first batch, and left aside where it is wrong.
+        plan: how to compute; by default what is safe without measuring.
     """
 
     def __init__(self, backbone: Backbone, frozen: int, place: Place, plan: ComputePlan | None = None) -> None:
         self.frozen = frozen
         self.place = place
-        self.plan = ComputePlan.usual(place) if plan is None else plan
+        self.plan = ComputePlan.usual(place, backbone.module) if plan is None else plan
         self._prefix, self._suffix = cut(backbone, frozen)
         self._fast: dict[tuple[int, ...], nn.Module] = {}
         self._depthwise = depthwise_layers(self._suffix)
-        self._checked = False
         self._compiled: Callable[[Tensor], Tensor] | None = None
         order = torch.channels_last if self.plan.step.channels_last else torch.contiguous_format
         self._suffix.to(memory_format=order)
@@ -56,8 +54,6 @@ class SplitModel:
 
     def suffix(self, x: Tensor) -> Tensor:
         """Logits ``(N, C)`` from the output of `prefix`."""
-        if not self._checked and torch.is_grad_enabled():
-            self._check(x)
         step = self.plan.step
         x = step.enter(x)
         with step.around(x.device.type, self._depthwise):
@@ -66,11 +62,11 @@ class SplitModel:
             logits: Tensor = self._suffix(x)
             return logits
 
-    def _check(self, x: Tensor) -> None:
-        """Compare the plan's way to learn with plain float32, once; keep only its memory order where it is wrong."""
-        self._checked = True
+    def verify(self, images: Tensor) -> None:
+        """Compare the plan's way to learn with plain float32 on two images; keep only its memory order where it is wrong."""
         step = self.plan.step
-        if (step.dtype is not None or step.split_depthwise) and not step_agrees(self._suffix, x, step, self._depthwise):
+        exact = step.dtype is None and not step.split_depthwise
+        if not exact and not step_agrees(self._suffix, self.prefix(images[:2]), step):
             self.plan = replace(self.plan, step=Step(channels_last=step.channels_last))
 
     def _run_compiled(self, x: Tensor) -> Tensor:
