@@ -162,10 +162,10 @@ class Cut:
         plan = ComputePlan.usual(self.place, self.backbone.module)
         if self.world.first and len(kept):
             plan = plan_for(run, self.backbone, self.place, job, images, folder=paths.cache() / "plans")
-        model = SplitModel(self.backbone, cut, self.place, plan)
+        model = SplitModel(self.backbone, cut, self.place, self.world.from_first(plan))
         if self.world.first and len(kept):
             model.verify(images)
-        model.plan = self.world.from_first(model.plan)
+        model.plan = self.world.from_first(model.plan)  # the memory order is as before
         if self.place.device.type == "cuda":
             torch.backends.cudnn.benchmark = model.plan.cudnn_benchmark  # until the end of the run: see `settings_for`
         return model
