@@ -23,6 +23,21 @@ computed before; the tools take turns on one machine, and medians count. Another
 in another order.
 """
 
+_WHY = """## Where the time is saved
+
+- **Images are decoded once.** Their pixels are kept, scaled and uncompressed, and each epoch varies them anew. The next run
+  finds them (`run.cache_gigabytes` says how much room they and the features may take).
+- **Frozen layers are computed once for each image**, with batch norm folded into the convolutions; what comes out of them is
+  kept in memory or on disk. With random variation a few varied versions of each image are kept (`augment.views`). When a
+  strategy moves the boundary, what is kept moves with it.
+- **The quickest safe way is found by trying**: float32 or 16 bits, the order of pixels in memory, the kernels of depthwise
+  layers. Each is compared with plain float32 first; the run says what it chose. The settings under *Speed* force any of it.
+- **Nothing waits for anything else**: images are read while PyTorch is imported, varied while the network learns, and curves
+  are drawn from what is counted anyway.
+
+With `run.plan=reference run.cache=off` a run computes plainly, to compare with.
+"""
+
 _PICTURE_TEXT = f"![Seconds of each tool, job by job; the tables below have the same figures]({_PICTURE})\n"
 
 
@@ -37,7 +52,7 @@ def write(results: Results, folder: Path) -> None:
 def page(results: Results, *, picture: bool) -> str:
     """The page as Markdown; what was not measured is not on it."""
     sections = [_section(job, results) for job in JOBS.values() if results.contestants(job.name)]
-    return "\n".join([_HEAD, *([_PICTURE_TEXT] if picture else []), *sections, _measured_on(results)])
+    return "\n".join([_HEAD, *([_PICTURE_TEXT] if picture else []), *sections, _WHY, _measured_on(results)])
 
 
 def _section(job: Job, results: Results) -> str:

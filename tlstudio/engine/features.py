@@ -35,7 +35,10 @@ if TYPE_CHECKING:
 VERSION = 1
 """Of what is kept on disk."""
 
-_BATCH = 32
+_BATCH = 16
+"""On a CPU. A whole cold run of EfficientNet-Lite0 on 397 photographs took 9.0 s and 1,000 MiB, with 32 images at a time 9.9 s and
+1,260 MiB, with 8 as long and 890 MiB."""
+_GPU_BATCH = 64
 _MEMORY_SHARE = 0.25
 _MEMORY_LIMIT = 4 * 2**30
 _DISK_SHARE = 0.5  # of what is free
@@ -204,7 +207,8 @@ class FeatureCache:
         return (torch.stack(there) if there else torch.empty(0)).to(device, non_blocking=True), kept
 
     def _computed(self, rows: NDArray[np.int64], draw: int | None) -> Iterator[tuple[Tensor, NDArray[np.int64]]]:
-        for images, kept in on_device(self._source, self._model.place, in_batches(rows, _BATCH), draw):
+        size = _BATCH if self._model.place.device.type == "cpu" else _GPU_BATCH
+        for images, kept in on_device(self._source, self._model.place, in_batches(rows, size), draw):
             if len(kept):
                 yield self._model.prefix(images), kept
 
