@@ -36,7 +36,7 @@ VERSION = 1
 """Of what is kept on disk."""
 
 _BATCH = 16
-"""On a CPU. A cold run of EfficientNet-Lite0 on 397 photographs took 9.0 s and 1,000 MiB, with 32 at a time 9.9 s and 1,260 MiB."""
+"""On a CPU. A cold run of EfficientNet-Lite0 on 397 photos took 9.0 s and 1,000 MiB, with 32 at a time 9.9 s and 1,260 MiB."""
 _GPU_BATCH = 64
 _MEMORY_SHARE = 0.25
 _MEMORY_LIMIT = 4 * 2**30
