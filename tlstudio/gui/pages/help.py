@@ -25,6 +25,7 @@ class HelpWindow(QDialog):
         self._wanted = ""
         self.topics = QListWidget()
         self.topics.setSpacing(3)
+        self.topics.setWordWrap(True)
         self.topics.setAccessibleName(self.tr("Topics"))
         self.text = QTextBrowser()
         self.text.setOpenExternalLinks(False)

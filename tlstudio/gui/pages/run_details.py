@@ -20,7 +20,7 @@ from tlstudio.gui import theme
 from tlstudio.gui.pages.runs_model import status_text, title_of_run
 from tlstudio.gui.widgets.background import Task, run_in_background
 from tlstudio.gui.widgets.curve_data import CurveData
-from tlstudio.gui.widgets.fields import title_of
+from tlstudio.gui.widgets.fields import UNITS, title_of
 from tlstudio.gui.widgets.form import fields_of
 from tlstudio.gui.widgets.overlay import OverlayCurves
 from tlstudio.gui.widgets.plots import RunCurves
@@ -200,17 +200,19 @@ def settings_of(config: dict[str, Any]) -> tuple[list[tuple[str, str]], list[tup
         default = info.get_default(call_default_factory=True)
         if value == default and (value == {} or name == "data.path"):
             continue  # says nothing
-        row = (title_of(name, info), _value_text(value))
+        row = (title_of(name, info), _value_text(value, UNITS.get(name, "")))
         (same if value == default else changed).append(row)
     return changed, same
 
 
-def _value_text(value: Any) -> str:
+def _value_text(value: Any, unit: str) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
     if value is None or value == "":
         return "auto" if value is None else "–"
     if isinstance(value, dict):
         return ", ".join(f"{key} = {item}" for key, item in value.items()) or "–"
-    return str(value)
+    return f"{value} {unit}".rstrip()
 
 
 def _some(names: Sequence[str]) -> str:

@@ -23,20 +23,12 @@ from tlstudio.api.freezing import FreezingSpec
 from tlstudio.gui import theme
 from tlstudio.gui.pages.data_row import DataRow
 from tlstudio.gui.widgets.editors import Choice, ChoiceBox, NumberBox
+from tlstudio.gui.widgets.fields import UNITS
 from tlstudio.gui.widgets.form import Form, OptionsEditor, Section
 from tlstudio.gui.widgets.stage_strip import count_text
 from tlstudio.registry import Catalog
 
 WIDTH = 376
-UNITS = {
-    "data.image_size": "px",
-    "data.megapixels": "MP",
-    "optim.warmup_steps": "steps",
-    "run.patience": "epochs",
-    "run.batch_size": "images",
-    "run.cache_gigabytes": "GB",
-    "augment.views": "views",
-}
 _ESSENTIALS = (
     "data.path", "model.backbone", "model.weights", "freezing.strategy", "freezing.options", "run.epochs", "run.batch_size",
     "optim.learning_rate", "augment.preset",

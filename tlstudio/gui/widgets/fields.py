@@ -20,6 +20,16 @@ _NAMES = {
     "bfloat16": "bfloat16",
     "float16": "float16",
 }
+UNITS = {
+    "data.image_size": "px",
+    "data.megapixels": "MP",
+    "optim.warmup_steps": "steps",
+    "run.patience": "epochs",
+    "run.batch_size": "images",
+    "run.cache_gigabytes": "GB",
+    "augment.views": "views",
+}
+"""What a number of the settings counts, by the setting's name."""
 _FRACTION_STEP = 0.05
 
 
