@@ -52,6 +52,8 @@ def main() -> int:
     until = time.monotonic() + 60 * options.minutes if options.minutes else float("inf")
     failed = False
     for job, contestant, number in _turns(jobs, settings, options.rounds):
+        if options.only and not any(contestant.name.startswith(name) for name in options.only):
+            continue
         if results.find(job, contestant, number):
             continue
         if time.monotonic() > until:
@@ -156,6 +158,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("jobs", nargs="*", metavar="JOB", choices=[*JOBS, []], help=", ".join(JOBS))
     parser.add_argument("--rounds", type=int, default=3, help="also the seeds: 0, 1, 2")
+    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="tools whose names begin so, such as tlstudio")
     parser.add_argument("--epochs", type=int, default=5, help="of a job; at most 2 or 3 where only a steady epoch counts")
     parser.add_argument("--data", type=Path, default=PHOTOS, help="train and val folders of class folders")
     parser.add_argument("--images", type=int, default=_CIFAR_IMAGES, help="how many of CIFAR-10's images")
