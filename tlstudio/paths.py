@@ -26,6 +26,11 @@ def user_plugins() -> Path:
     return home() / "plugins"
 
 
+def weights() -> Path:
+    """The folder of pretrained weights: those that were imported, and files that a user puts there by hand."""
+    return home() / "weights"
+
+
 def cache() -> Path:
     """Rebuildable files only: unpacked archives, thumbnails."""
     override = os.environ.get("TLSTUDIO_HOME")

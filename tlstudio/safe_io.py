@@ -21,6 +21,7 @@ from typing import IO, Any
 from tlstudio.api.errors import ExitCode, UserError
 
 TEMPORARY_PREFIX = ".tmp-"
+_BLOCK = 2**20
 
 
 def atomic_write(path: Path, write: Callable[[IO[bytes]], object]) -> None:
@@ -106,10 +107,21 @@ def open_append(path: Path) -> IO[bytes]:
     return file
 
 
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file as 64 hex digits."""
+def open_partial(path: Path) -> IO[bytes]:
+    """A file to append bytes to that arrive over time and may break off; whoever uses it checks the whole first."""
+    return path.open("ab")
+
+
+def sha256(path: Path, progress: Callable[[int], object] | None = None) -> str:
+    """The SHA-256 of a file as 64 hex digits; ``progress(bytes read since the last call)``."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        if progress is None:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.sha256()
+        while block := file.read(_BLOCK):
+            digest.update(block)
+            progress(len(block))
+        return digest.hexdigest()
 
 
 def as_user_error(error: BaseException, folder: Path) -> UserError | None:

@@ -139,3 +139,39 @@ def test_a_compressed_torch_file_is_refused(tmp_path):
         for name in old.namelist():
             new.writestr(name, old.read(name))
     assert "compressed" in _error(tmp_path / "small.pth").detail
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_tensor_that_claims_more_than_the_file_holds_is_refused_before_it_is_looked_at(tmp_path, legacy):
+    """Four bytes that a stride of 0 makes into four terabytes."""
+    huge = torch.zeros(1).expand(2**40)
+    torch.save({"w": huge}, tmp_path / "huge.pth", _use_new_zipfile_serialization=not legacy)
+    assert (tmp_path / "huge.pth").stat().st_size < 10_000
+    assert "larger than the file" in _error(tmp_path / "huge.pth").detail
+
+
+@pytest.mark.parametrize("header", [b"", b"[]", b"{", b'{"w": 1}', b'{"w": {"dtype": "F32", "shape": [4]}}', b"null"])
+def test_a_broken_safetensors_header_is_no_weights_file(tmp_path, header):
+    (tmp_path / "x.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * 16)
+    assert "not a readable weights file" in _error(tmp_path / "x.safetensors").title
+
+
+@pytest.mark.parametrize(
+    "spans", [((0, 8), (4, 12)), ((0, 4), (8, 16)), ((0, 8), (8, 400)), ((4, 8), (8, 16)), ((-4, 4), (4, 16))]
+)
+def test_overlapping_and_holed_offsets_are_refused(tmp_path, spans):
+    entries = {
+        name: {"dtype": "F32", "shape": [(end - start) // 4], "data_offsets": [start, end]}
+        for name, (start, end) in zip("ab", spans, strict=True)
+    }
+    header = json.dumps(entries).encode()
+    (tmp_path / "x.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * 16)
+    assert "not a readable weights file" in _error(tmp_path / "x.safetensors").title
+
+
+def test_a_whole_network_saved_as_an_object_is_refused_with_its_class(tmp_path):
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "model.pth")
+    error = _error(tmp_path / "model.pth")
+    assert "could run code" in error.title
+    assert "torch.nn.modules.linear.Linear" in error.detail
+    assert "state_dict" in error.hint

@@ -210,6 +210,34 @@ def test_weights_follow_the_backbone(form):
     assert weights.value() == "/models/mine.pth"
 
 
+def test_weights_that_are_missing_say_how_to_get_them_and_imported_ones_are_there(form, catalog, tmp_path):
+    """Those that are imported while the window is open show when the list is opened."""
+    import torch
+
+    from tlstudio.engine.weights import check_weights
+    from tlstudio.registry.importing import Importer
+    from tlstudio.registry.store import WeightsStore
+
+    backbone, weights = form.form.rows["model.backbone"].editor, form.form.rows["model.weights"].editor
+    backbone.set_value("torchvision/resnet18")
+    [missing] = [choice for choice in weights.choices if choice.value == "IMAGENET1K_V1"]
+    assert "not on this machine" in missing.title
+    assert not missing.enabled
+    for words in ("weights fetch torchvision/resnet18:IMAGENET1K_V1", "weights import", "https://download.pytorch.org"):
+        assert words in missing.about
+    torch.save(catalog.backbones["torchvision/resnet18"].build(2).module.state_dict(), tmp_path / "moths.pth")
+    importer = Importer(backbones=catalog.backbones, store=WeightsStore(), check=check_weights)
+    importer.own(tmp_path / "moths.pth", "torchvision/resnet18")
+    weights.showPopup()
+    weights.hidePopup()
+    [moths] = [choice for choice in weights.choices if choice.value == "moths"]
+    assert moths.enabled
+    weights.set_value("moths")
+    assert form.config().model.weights == "moths"
+    backbone.set_value("torchvision/resnet50")
+    assert weights.value() == "auto"
+
+
 def test_data_set_from_outside_keeps_the_other_settings(form):
     form.form.rows["run.epochs"].editor.set_value(5)
     form.set_data(DataConfig(path="/data/photos"), "2 classes, 10 images")

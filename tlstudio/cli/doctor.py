@@ -78,15 +78,15 @@ def examine(session: Session) -> dict[str, Any]:
 
 def _bundled(catalog: Catalog) -> list[dict[str, Any]]:
     from tlstudio import safe_io
+    from tlstudio.registry.weights import weight_sets
 
     found = []
-    for name, spec in catalog.backbones.items():
-        for weights in spec.weights:
-            path = weights.locate()
-            if path is not None:
-                digest = safe_io.sha256(path)
-                intact = digest.startswith(weights.sha256.lower())
-                found.append({"name": f"{name} {weights.name}", "path": str(path), "intact": intact, "sha256": digest})
+    for known in weight_sets(catalog.backbones):
+        if known.path is not None:
+            digest = safe_io.sha256(known.path)
+            intact = digest.startswith(known.sha256)
+            name = f"{known.backbone} {known.name}"
+            found.append({"name": name, "path": str(known.path), "intact": intact, "sha256": digest})
     return found
 
 

@@ -54,6 +54,8 @@ def show(context: typer.Context, run: Run, as_json: AsJson = False) -> None:
     output.print_line(f"{info.name} ({info.id}), {info.status}")
     if info.error:
         output.print_line(f"It failed: {info.error}")
+    if info.parent:
+        output.print_line(f"Its weights are the result of run {info.parent}.")
     output.print_line(f"Folder: {info.folder}")
     output.print_line("Model: " + (str(info.model_file) if info.model_file.is_file() else "none") + "\n")
     if epochs:
@@ -87,6 +89,7 @@ def _as_json(info: RunInfo) -> dict[str, Any]:
         "id": info.id, "name": info.name, "folder": str(info.folder), "created": info.created, "status": info.status,
         "backbone": info.backbone, "dataset": info.dataset, "metrics": info.metrics, "epochs_done": info.epochs_done,
         "best_epoch": info.best_epoch, "seconds": info.seconds, "error": info.error,
+        "parent": info.parent,
         "model": str(info.model_file) if info.model_file.is_file() else "", "config": info.config,
     }  # fmt: skip
 

@@ -59,6 +59,8 @@ def start_run(config: TrainConfig, catalog: Catalog, workspace: Path, control: C
         index = Index(recipe.config.data)
         curation = Curation(images, recipe.config.data, workspace, alike=lambda: known_alike(images, index))
         about = {"versions": versions(), "machine": platform.node(), "plugins": plugin_versions(catalog)}
+        if recipe.weights.parent:
+            about["parent"] = {"run": recipe.weights.parent, "sha256": recipe.weights.sha256}
         workspace.mkdir(parents=True, exist_ok=True)
         if not world.first:
             yield from _guarded(recipe, curation, workspace, control, "")

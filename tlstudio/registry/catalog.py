@@ -9,30 +9,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from tlstudio.api.backbone import BackboneSpec, Preprocessing, WeightsSpec
+from tlstudio.api.backbone import BackboneSpec, Preprocessing
 from tlstudio.api.config import DataConfig, TrainConfig, problems_of
 from tlstudio.api.dataset import DatasetSpec, ImageSet, Options
-from tlstudio.api.errors import ConfigError, DataError, Problem, WeightsError
+from tlstudio.api.errors import ConfigError, DataError, Problem
 from tlstudio.api.freezing import FreezingSpec
 from tlstudio.api.images import Limits
 from tlstudio.data.archives import is_archive, unpacked
-from tlstudio.runs.store import find_run
+from tlstudio.registry.weights import ResolvedWeights, resolve_weights
 
 if TYPE_CHECKING:
     from tlstudio.registry.manager import PluginRecord
 
 _Spec = TypeVar("_Spec")
 _SGD_RATE = 10.0  # plain gradient steps need about ten times the rate of AdamW's normalised ones
-
-
-@dataclass(frozen=True, kw_only=True)
-class ResolvedWeights:
-    """The weights a run starts from: a file with what is known of it, or none at all (``path`` is ``None``)."""
-
-    title: str
-    path: Path | None = None
-    spec: WeightsSpec | None = None
-    """The published set, where it is one; a file or a run of the user has none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,8 +101,8 @@ class Catalog:
         dataset = self._dataset(config.data, problems)
         if problems or backbone is None or strategy is None or strategy_options is None or dataset is None:
             raise ConfigError(tuple(problems))
-        weights = resolve_weights(config.model.weights, backbone[1], workspace)
-        preprocessing = (weights.spec or _Default(backbone[1])).preprocessing.at(config.data.image_size)
+        weights = resolve_weights(config.model.weights, *backbone, workspace)
+        preprocessing = (weights.preprocessing or _usual_preprocessing(backbone[1])).at(config.data.image_size)
         rate = config.optim.learning_rate
         if rate is None:
             rate = strategy[1].learning_rate * (_SGD_RATE if config.optim.optimizer == "sgd" else 1.0)
@@ -157,58 +147,9 @@ class Catalog:
         return None if options is None else (*found, options)
 
 
-@dataclass(frozen=True)
-class _Default:
-    backbone: BackboneSpec
-
-    @property
-    def preprocessing(self) -> Preprocessing:
-        return self.backbone.weights[0].preprocessing if self.backbone.weights else self.backbone.preprocessing
-
-
-def resolve_weights(text: str, backbone: BackboneSpec, workspace: Path) -> ResolvedWeights:
-    """What ``model.weights`` names: ``auto``, ``none``, a published set, a file, or a run.
-
-    Raises:
-        WeightsError: it is not on this machine, with where to get it.
-    """
-    if text == "none":
-        return ResolvedWeights(title="none")
-    if text == "auto":
-        return next((known for spec in backbone.weights if (known := _located(spec))), ResolvedWeights(title="none"))
-    for spec in backbone.weights:
-        if spec.name.lower() == text.lower():
-            located = _located(spec)
-            if located is None:
-                raise WeightsError(
-                    f"The weights {spec.name} of {backbone.title} are not on this machine.",
-                    hint=f"They come from {spec.source}. Put the file, under its own name, into {weights_folder()}.",
-                )
-            return located
-    path = Path(text).expanduser()
-    if path.is_file():
-        return ResolvedWeights(title=str(path), path=path)
-    run = find_run(workspace, text)
-    if run is not None:
-        if not run.model_file.is_file():
-            raise WeightsError(f"The run {run.id} has no saved model.", hint="Choose a run that finished or was stopped.")
-        return ResolvedWeights(title=f"run {run.id}", path=run.model_file)
-    names = ", ".join(spec.name for spec in backbone.weights) or "none published"
-    raise WeightsError(
-        f"{text!r} is neither known weights of {backbone.title}, nor a file, nor a run.", hint=f"Known weights: {names}."
-    )
-
-
-def weights_folder() -> Path:
-    """Where a user puts weight files by hand."""
-    from tlstudio import paths
-
-    return paths.home() / "weights"
-
-
-def _located(spec: WeightsSpec) -> ResolvedWeights | None:
-    path = spec.locate()
-    return None if path is None else ResolvedWeights(title=spec.name, path=path, spec=spec)
+def _usual_preprocessing(backbone: BackboneSpec) -> Preprocessing:
+    """For weights of which nothing else is known: that of the backbone's first published set."""
+    return backbone.weights[0].preprocessing if backbone.weights else backbone.preprocessing
 
 
 def within_limits(images: ImageSet, data: DataConfig) -> ImageSet:

@@ -44,6 +44,8 @@ class RunInfo:
     best_epoch: int = -1
     seconds: float = 0.0
     error: str = ""
+    parent: str = ""
+    """Id of the run whose result this one started from; empty for all other weights."""
 
     @property
     def model_file(self) -> Path:
@@ -77,7 +79,7 @@ def create_run(workspace: Path, config: TrainConfig, about: dict[str, Any]) -> t
     """A new run folder with ``run.json`` and ``config.json``; returns its id and the folder.
 
     Args:
-        about: what else ``run.json`` should keep (versions, device).
+        about: what else ``run.json`` should keep (versions, device, parent run).
 
     Raises:
         OSError: the workspace cannot be written.
@@ -108,6 +110,7 @@ def read_run(folder: Path) -> RunInfo | None:
         about = json.loads((folder / "run.json").read_bytes())
         config = json.loads((folder / "config.json").read_bytes())
         run_id, created = str(about["id"]), float(about["created"])
+        parent = str(about["parent"]["run"]) if "parent" in about else ""
     except (OSError, ValueError, KeyError, TypeError):
         return None
     if not isinstance(config, dict):
@@ -128,7 +131,7 @@ def read_run(folder: Path) -> RunInfo | None:
         status = "running"
     return RunInfo(
         id=run_id, folder=folder, created=created, status=status, config=config, metrics=metrics,
-        epochs_done=done, best_epoch=best, seconds=seconds, error=error,
+        epochs_done=done, best_epoch=best, seconds=seconds, error=error, parent=parent,
     )  # fmt: skip
 
 

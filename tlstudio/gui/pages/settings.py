@@ -134,7 +134,7 @@ class SettingsPage(QWidget):
         rows = (
             (self.tr("Settings"), paths.home()),
             (self.tr("Plugins"), paths.user_plugins()),
-            (self.tr("Weights"), paths.home() / "weights"),
+            (self.tr("Weights"), paths.weights()),
             (self.tr("Cache"), paths.cache()),
             (self.tr("Logs"), paths.logs()),
         )

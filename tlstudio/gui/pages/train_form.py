@@ -27,6 +27,7 @@ from tlstudio.gui.widgets.fields import UNITS
 from tlstudio.gui.widgets.form import Form, OptionsEditor, Section
 from tlstudio.gui.widgets.stage_strip import count_text
 from tlstudio.registry import Catalog
+from tlstudio.registry.weights import WeightSet, how_to_get, locate, weight_sets
 
 WIDTH = 376
 _ESSENTIALS = (
@@ -174,7 +175,7 @@ class TrainForm(QWidget):
             return
         self._quiet = True
         backbone, strategy = self.backbone(), self.strategy()
-        self._editors["model.weights"].set_backbone(backbone)
+        self._editors["model.weights"].set_backbone(self._editors["model.backbone"].value(), backbone)
         self._editors["freezing.options"].set_model(strategy.options if strategy else None)
         kind = self._catalog.datasets.get(self._editors["data.dataset"].value()) if self._catalog else None
         self._editors["data.options"].set_model(kind.options if kind else None)
@@ -245,17 +246,35 @@ class WeightsBox(ChoiceBox):
     def __init__(self) -> None:
         super().__init__()
         self._backbone: BackboneSpec | None = None
+        self._name = ""
+        self._sets: list[WeightSet] = []
         self._before: Any = "auto"
         self.activated.connect(self._activated)
-        self.set_backbone(None)
+        self.set_backbone("", None)
 
-    def set_backbone(self, backbone: BackboneSpec | None) -> None:
-        """Offer the sets of another backbone."""
+    def set_backbone(self, name: str, backbone: BackboneSpec | None) -> None:
+        """Offer the sets of another backbone, which goes by this qualified name."""
         if backbone is self._backbone and self.choices:
             return
-        before, self._backbone = self._backbone, backbone
-        known = {spec.name: spec.locate() is not None for spec in backbone.weights} if backbone else {}
-        best = next((spec.title for spec in backbone.weights if known[spec.name]), self.tr("none")) if backbone else ""
+        before = {known.name for known in self._sets}
+        self._name, self._backbone = name, backbone
+        self._sets = weight_sets({name: backbone}) if backbone else []
+        kept = self.value()
+        self._offer()
+        if kept in before and kept not in {known.name for known in self._sets}:
+            self.set_value("auto")  # a set of the other backbone's: it would not fit
+
+    def showPopup(self) -> None:
+        """Look again: weights may have been imported meanwhile."""
+        sets = weight_sets({self._name: self._backbone}) if self._backbone else []
+        if [known.path for known in sets] != [known.path for known in self._sets]:
+            self._sets = sets
+            self._offer()
+        super().showPopup()
+
+    def _offer(self) -> None:
+        best = next((_title(known) for known in self._sets if known.path and known.spec), self.tr("none"))
+        best = best if self._backbone else ""
         choices = [
             Choice(
                 value="auto",
@@ -263,21 +282,17 @@ class WeightsBox(ChoiceBox):
                 about=self.tr("The first published set that is on this machine; random values where there is none."),
             )
         ]
-        for spec in backbone.weights if backbone else ():
-            about = self.tr("{title}. From {source}").format(title=spec.title, source=spec.source)
-            missing = "" if known[spec.name] else self.tr(" (not on this machine)")
-            choices.append(Choice(value=spec.name, title=spec.title + missing, about=about, enabled=known[spec.name]))
+        for known in self._sets:
+            here = known.path is not None
+            title = _title(known) if here else self.tr("{title} (not on this machine)").format(title=_title(known))
+            choices.append(Choice(value=known.name, title=title, about=_about_set(known), enabled=here))
         choices += [
             Choice(
                 value="none", title=self.tr("None: random values"), about=self.tr("Learn everything anew; needs many images.")
             ),
             Choice(value=_FILE, title=self.tr("A file…"), about=self.tr("A .pth or .safetensors file of this network.")),
         ]
-        kept = self.value()
         self.set_choices(choices)
-        published = {spec.name for spec in before.weights} if before else set()
-        if kept in published and kept not in {choice.value for choice in choices}:
-            self.set_value("auto")  # a set of the other backbone's: it would not fit
 
     @Slot(int)
     def _activated(self, _index: int) -> None:
@@ -293,6 +308,23 @@ class WeightsBox(ChoiceBox):
             self.set_value(path)
 
 
+def _title(known: WeightSet) -> str:
+    return known.spec.title if known.spec else known.name
+
+
+def _about_set(known: WeightSet) -> str:
+    """Where a set comes from, under what licence; where it is not here, how to get it."""
+    about = known.spec or known.entry
+    if about is None:
+        return ""
+    lines = [about.title] if known.spec is None else []
+    if known.path is None and known.spec is not None:
+        lines.append(how_to_get(known.backbone, known.spec))
+    elif about.source:
+        lines.append(about.source)
+    return "\n".join([*lines, about.licence] if about.licence else lines)
+
+
 def _backbone_choice(name: str, spec: BackboneSpec) -> Choice:
     text = f"{spec.title} · {count_text(spec.params)}"
     return Choice(value=name, title=text, about=_about(spec.about, name))
@@ -303,7 +335,7 @@ def _by_title(backbones: Any) -> list[tuple[str, BackboneSpec]]:
 
     def key(item: tuple[str, BackboneSpec]) -> tuple[bool, str, int]:
         spec = item[1]
-        return (not any(weights.locate() is not None for weights in spec.weights), spec.family, spec.params)
+        return (not any(locate(weights) is not None for weights in spec.weights), spec.family, spec.params)
 
     return sorted(backbones.items(), key=key)
 
