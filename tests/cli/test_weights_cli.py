@@ -68,6 +68,8 @@ def test_a_damaged_file_is_found_and_is_not_used(cli, lab, stick, photos):
     assert "not the published file" in trained.events[-1]["error"]
     assert cli("weights", "import", stick).code == 0
     assert cli("weights", "verify", "test/net").code == 0
+    (path.parent / "about.json").write_text("")
+    assert cli("weights", "verify").code == 3
 
 
 def test_a_bundle_from_one_machine_to_another(cli, lab, stick, tmp_path, tlstudio_home):

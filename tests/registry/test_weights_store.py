@@ -317,6 +317,8 @@ def test_a_broken_record_is_no_entry(lab, importer, store, text):
     (result.entry.path.parent / "about.json").write_text(text)
     os.utime(paths.weights(), ns=(1, 1))
     assert store.entries() == ()
+    assert store.unreadable() == (result.entry.path.parent,)
     [again] = importer.known([Candidate(path=lab.file)])
     assert again.outcome == "imported"
     assert len(store.entries()) == 1
+    assert store.unreadable() == ()

@@ -129,20 +129,18 @@ def export(
 @app.command()
 def verify(context: typer.Context, sets: Sets = None, as_json: AsJson = False) -> None:
     """Hash every file of weights on this machine and compare; ends with 3 where one is not what it should be."""
-    from tlstudio import safe_io
     from tlstudio.api.errors import ExitCode
+    from tlstudio.registry.store import WeightsStore
     from tlstudio.registry.weights import find_sets
 
-    found = [known for known in find_sets(tuple(sets or ()), session_of(context).catalog().backbones) if known.path]
     rows = []
-    for known in found:
-        assert known.path is not None
-        try:
-            digest = safe_io.sha256(known.path)
-        except OSError:
-            digest = ""
-        rows.append({"backbone": known.backbone, "name": known.name, "path": str(known.path), "sha256": digest,
-                     "expected": known.sha256, "intact": bool(digest) and digest.startswith(known.sha256)})  # fmt: skip
+    for known in find_sets(tuple(sets or ()), session_of(context).catalog().backbones):
+        if known.path is not None:
+            digest = known.digest()
+            rows.append({"backbone": known.backbone, "name": known.name, "path": str(known.path), "sha256": digest,
+                         "expected": known.sha256, "intact": bool(digest) and digest.startswith(known.sha256)})  # fmt: skip
+    for folder in () if sets else WeightsStore().unreadable():
+        rows.append({"backbone": "?", "name": "?", "path": str(folder), "sha256": "", "expected": "", "intact": False})
     if as_json:
         output.print_json(rows)
     else:
@@ -173,7 +171,7 @@ def fetch(
         known = next(iter(find_sets((text,), catalog.backbones)), None)  # of a network alone: its default set
         if known is None or known.spec is None:
             raise _nothing_published(text)
-        if known.path is None:
+        if not known.is_intact():
             with _megabytes(f"Fetching {known.backbone}:{known.name}"):
                 entry = download(known, WeightsStore(), check_weights)
             rows.append({**_stored_row(entry), "outcome": "fetched"})
@@ -211,7 +209,7 @@ def check(
     if as_json:
         output.print_json(
             {
-                "file": str(path), "format": report.format, "sha256": report.sha256, "known": report.known or known,
+                "file": str(path), "format": report.format, "sha256": report.sha256, "known": known,
                 "naming": report.naming, "matched": list(report.matched), "adapted": dict(report.adapted),
                 "reshaped": list(report.reshaped), "missing": list(report.missing), "unexpected": list(report.unexpected),
                 "shapes": {name: {"file": pair[0], "network": pair[1]} for name, pair in report.shapes.items()},

@@ -28,6 +28,7 @@ from tlstudio.api.progress import report
 ABOUT = "about.json"
 _LOCK = ".lock"
 _FOLDER_DIGITS = 16
+_FOLDER = re.compile(f"[0-9a-f]{{{_FOLDER_DIGITS}}}")
 _BLOCK = 2**20
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
 _LONGEST = 120
@@ -86,6 +87,14 @@ class WeightsStore:
         except OSError:
             return ()
         return _entries(self.folder, stamp)
+
+    def unreadable(self) -> tuple[Path, ...]:
+        """Folders of imported files whose record or file is gone; importing the file again mends them."""
+        try:
+            folders = [path for path in self.folder.iterdir() if _FOLDER.fullmatch(path.name)]
+        except OSError:
+            return ()
+        return tuple(path for path in sorted(folders) if path.is_dir() and _entry(path) is None)
 
     def add(
         self,

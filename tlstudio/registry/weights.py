@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tlstudio import paths
+from tlstudio import paths, safe_io
 from tlstudio.api.backbone import BackboneSpec, Preprocessing, WeightsSpec
 from tlstudio.api.errors import UserError, WeightsError
 from tlstudio.registry import places
@@ -60,6 +60,18 @@ class WeightSet:
             return self.entry.sha256
         known = self.spec.sha256.lower() if self.spec else ""
         return known or (places.blob_hash(self.path) if self.path else "")
+
+    def digest(self) -> str:
+        """The SHA-256 of the file as it is now; empty where it cannot be read."""
+        try:
+            return safe_io.sha256(self.path) if self.path else ""
+        except OSError:
+            return ""
+
+    def is_intact(self) -> bool:
+        """Whether the file is there and what it should be; reads all of it."""
+        digest = self.digest()
+        return bool(digest) and digest.startswith(self.sha256)
 
 
 def locate(spec: WeightsSpec, store: WeightsStore | None = None) -> Path | None:
@@ -139,10 +151,13 @@ def how_to_get(backbone: str, spec: WeightsSpec) -> str:
     if not places.repository_of(spec.source) and not spec.source.startswith("https://"):
         return f"It comes from: {spec.source}."
     wanted = f"{backbone}:{spec.name}"
-    return (
-        f"It comes from {spec.source}. With a network: tlstudio weights fetch {wanted}. Without one: import the file, or a "
-        "bundle that tlstudio weights export made on another machine, with tlstudio weights import; or put the file, under "
-        f"its own name, into {paths.weights()}."
+    return "\n".join(
+        (
+            f"It comes from {spec.source}",
+            f"With a network: tlstudio weights fetch {wanted}",
+            "Without one: tlstudio weights import PATH, with the file or a bundle from another machine;",
+            f"or put the file, under its own name, into {paths.weights()}",
+        )
     )
 
 
