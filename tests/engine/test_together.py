@@ -42,11 +42,13 @@ def train(folder, workspace, processes, *settings):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", ["head-only", "full"])
-def test_two_processes_equal_one_with_the_same_global_batch(tmp_path, strategy):
+@pytest.mark.parametrize(
+    ("strategy", "options"), [("head-only", ()), ("full", ()), ("l2-sp", ("freezing.options.norm_stats=recalibrated",))]
+)
+def test_two_processes_equal_one_with_the_same_global_batch(tmp_path, strategy, options):
     folder = make_photos(tmp_path / "data", {"a": 21, "b": 20})
     settings = ("run.epochs=2", "run.batch_size=8", "data.image_size=64", "augment.preset=light", "augment.views=2",
-                f"freezing.strategy={strategy}", "optim.optimizer=sgd", "optim.learning_rate=0.001",
+                f"freezing.strategy={strategy}", *options, "optim.optimizer=sgd", "optim.learning_rate=0.001",
                 "run.plan=reference")  # fmt: skip
     one, alone = train(folder, tmp_path / "one", 1, *settings)
     two, together = train(folder, tmp_path / "two", 2, *settings)

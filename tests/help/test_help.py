@@ -66,6 +66,16 @@ def test_the_table_of_settings_is_up_to_date():
     assert shown_table() == settings_table(), "run: PYTHONPATH=. python tests/help/settings_table.py"
 
 
+def test_the_table_of_strategies_names_each_with_its_sources(catalog):
+    page = (HELP / "strategies.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `([a-z0-9-]+)` \|(.*)\|$", page, re.M))
+    shipped = {name.partition("/")[2]: spec for name, spec in catalog.strategies.items() if name.startswith("freezing/")}
+    assert list(rows) == list(shipped)
+    for name, spec in shipped.items():
+        papers = [re.search(r"^(\S+?),? .*?(\d{4}), ", paper.strip()) for paper in spec.source.split(";")]
+        assert all(f"{paper[1]}" in rows[name] and paper[2] in rows[name] for paper in papers), (name, spec.source)
+
+
 def test_the_exit_codes_are_those_of_the_program():
     from tlstudio.api import ExitCode
 

@@ -1,5 +1,7 @@
 """The freezing strategies: what learns, how fast, and that plans are pure."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,13 +33,25 @@ def stages_of(*params):
 
 def test_listing_is_quick_and_without_torch(list_plugin):
     listing = list_plugin("tlstudio_freezing")
-    assert listing["names"] == ["head-only", "last-stages", "full"]
+    assert listing["names"] == [
+        "head-only", "last-stages", "full", "fraction", "surgical", "gradual", "chain-thaw", "lp-ft", "discriminative", "l2-sp",
+        "norm-only", "bias-only", "lora",
+    ]  # fmt: skip
     assert listing["seconds"] < 0.1  # half of it where the machine is not busy
 
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("head-only", {}), ("full", {}), ("last-stages", {}), ("last-stages", {"k": 3, "norm_stats": "fixed"})],
+    [
+        *((name, {}) for name in SPECS),
+        ("last-stages", {"k": 3, "norm_stats": "fixed"}),
+        ("fraction", {"fraction": 1.0, "norm_stats": "recalibrated"}),
+        ("surgical", {"stage": 5}),
+        ("gradual", {"epochs_per_stage": 3}),
+        ("lp-ft", {"probe_share": 0.99}),
+        ("discriminative", {"decay": 1.0}),
+        ("lora", {"rank": 1, "norm_stats": "update"}),
+    ],
 )
 def test_strategy_keeps_its_promises(name, options):
     check_strategy(SPECS[name], options)
@@ -49,7 +63,18 @@ def test_learning_rates_suit_the_strategy():
 
 
 def test_every_strategy_names_its_papers():
-    assert all(spec.source for spec in SPECS.values())
+    assert all(re.search(r" (19|20)\d\d, ", spec.source) for spec in SPECS.values())
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_every_option_explains_itself_and_its_default_is_valid(name):
+    """The form in the window and the help show nothing else."""
+    options = SPECS[name].options
+    assert all(info.title and info.description for info in options.model_fields.values())
+    assert options.model_validate(options().model_dump()) == options()
+    if name != "head-only":
+        for stats in ("fixed", "update", "recalibrated"):
+            assert plan(name, stages_of(10, 10), norm_stats=stats, epochs=1).norm_stats == stats
 
 
 @given(networks())
@@ -90,9 +115,87 @@ def test_statistics_follow_the_option():
     assert plan("last-stages", stages_of(1), norm_stats="fixed").norm_stats == "fixed"
 
 
+@given(networks(), st.floats(0.01, 1.0))
+def test_a_fraction_is_held_by_the_fewest_last_stages(stages, fraction):
+    made = plan("fraction", stages, fraction=fraction)
+    learning = [stage.params for stage in stages if made.factor(stage.name)]
+    total = sum(stage.params for stage in stages)
+    assert sum(learning) >= fraction * total
+    heavy = [params for params in learning if params]
+    assert not heavy or sum(heavy[1:]) < fraction * total
+
+
+@pytest.mark.parametrize(("stage", "chosen"), [(1, "s0"), (2, "s2"), (3, "s3"), (9, "s3")])
+def test_surgery_counts_the_stages_that_have_parameters(stage, chosen):
+    assert plan("surgical", stages_of(5, 0, 5, 5), stage=stage).lr == {chosen: 0.1}
+
+
+def learning_by_epoch(name, stages, epochs, **options):
+    """For each epoch the stages that learn, as a text of their numbers."""
+    plans = [plan(name, stages, epoch=epoch, epochs=epochs, **options) for epoch in range(epochs)]
+    return ["".join(stage.name[1:] for stage in stages if made.factor(stage.name)) for made in plans]
+
+
+def test_gradual_unfreezing_adds_a_stage_at_a_time_from_the_last():
+    stages = stages_of(5, 5, 0, 5)
+    assert learning_by_epoch("gradual", stages, 6) == ["", "3", "123", "0123", "0123", "0123"]
+    assert learning_by_epoch("gradual", stages, 5, epochs_per_stage=2) == ["", "", "3", "3", "123"]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "expected"),
+    [
+        (5, ["", "0", "2", "3", "0123"]),
+        (10, ["", "", "0", "0", "2", "2", "3", "3", "0123", "0123"]),
+        (3, ["", "2", "0123"]),
+        (2, ["", "0123"]),
+        (1, ["0123"]),
+    ],
+)
+def test_chain_thaw_goes_from_stage_to_stage_and_ends_with_all(epochs, expected):
+    assert learning_by_epoch("chain-thaw", stages_of(5, 0, 5, 5), epochs) == expected
+
+
+@pytest.mark.parametrize(
+    ("epochs", "share", "probing"), [(10, 0.5, 5), (10, 0.01, 1), (10, 0.99, 9), (2, 0.5, 1), (1, 0.5, 0), (30, 0.2, 6)]
+)
+def test_the_head_is_fitted_first_for_its_share_of_the_epochs(epochs, share, probing):
+    learning = learning_by_epoch("lp-ft", stages_of(5, 5), epochs, probe_share=share)
+    assert learning == [""] * probing + ["01"] * (epochs - probing)
+
+
+@given(networks(), st.floats(0.1, 1.0))
+def test_discriminative_rates_fall_towards_the_image(stages, decay):
+    made = plan("discriminative", stages, decay=decay, stage_factor=0.5)
+    weighty = [made.factor(stage.name) for stage in stages if stage.params]
+    assert weighty == pytest.approx([0.5 * decay**behind for behind in reversed(range(len(weighty)))])
+    assert all(made.factor(stage.name) > 0.0 for stage in stages)
+    scratch = plan("discriminative", stages, decay=decay, pretrained=False)
+    assert {scratch.factor(stage.name) for stage in stages} <= {1.0}
+
+
+@pytest.mark.parametrize(("name", "learning"), [("norm-only", "b"), ("bias-only", "bc"), ("lora", "cd")])
+def test_a_stage_without_what_learns_stays_in_the_cache(name, learning):
+    stages = (
+        StageInfo(name="a", params=9),
+        StageInfo(name="b", params=9, norm_params=2, bias_params=1),
+        StageInfo(name="c", params=9, bias_params=1, adapter_params=3),
+        StageInfo(name="d", params=9, adapter_params=3),
+    )
+    assert list(plan(name, stages).lr) == list(learning)
+
+
 @pytest.mark.parametrize(
     ("name", "options"),
     [
+        ("fraction", {"fraction": 0.0}),
+        ("surgical", {"stage": 0}),
+        ("gradual", {"epochs_per_stage": 0}),
+        ("lp-ft", {"probe_share": 1.0}),
+        ("discriminative", {"decay": 1.1}),
+        ("l2-sp", {"alpha": -1.0}),
+        ("lora", {"rank": 0}),
+        ("lora", {"alpha": float("inf")}),
         ("last-stages", {"k": 0}),
         ("last-stages", {"stage_factor": 0}),
         ("full", {"stage_factor": float("nan")}),

@@ -82,12 +82,14 @@ class Backbone:
             the head. A view may be an ``nn.Sequential`` over the module's own children; it must not own parameters.
         head: the rest: pooling, dropout and the last layer. An ``nn.Sequential`` lets its parameter-free beginning be cached.
         num_features: the length of the vector that enters the last layer.
+        adapters: names in ``module`` of parameters that a freezing strategy has added; a plugin's ``build`` leaves it empty.
     """
 
     module: nn.Module
     stages: Mapping[str, nn.Module]
     head: nn.Module
     num_features: int
+    adapters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,17 +9,28 @@ from typing import TYPE_CHECKING, Literal
 from tlstudio.api.dataset import Options
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
-    from tlstudio.api.backbone import Backbone
+    from tlstudio.api.backbone import Backbone, StateDict
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageInfo:
-    """A stage as a strategy sees it: its name and its number of parameters."""
+    """A stage as a strategy sees it: its name, its number of parameters, and how many of these are of one kind.
+
+    Args:
+        name: unique within the backbone.
+        params: all of them.
+        norm_params: in normalisation layers.
+        bias_params: biases, those of normalisation layers too.
+        adapter_params: added by the strategy's own ``prepare``.
+    """
 
     name: str
     params: int
+    norm_params: int = 0
+    bias_params: int = 0
+    adapter_params: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +43,8 @@ class PlanContext:
         epochs: the budget.
         options: the strategy's own, already validated.
         pretrained: whether the backbone starts from trained weights.
-        history: validation metrics of the epochs before this one, oldest first.
+        history: validation metrics of the epochs before this one, oldest first; empty where someone looks ahead, as the window
+            does before a run.
     """
 
     stages: tuple[StageInfo, ...]
@@ -50,13 +62,21 @@ class FreezePlan:
     Args:
         lr: stage -> factor on the learning rate; 0 or absent means frozen. Frozen stages run in ``eval`` mode: after any step
             their parameters and buffers are bit-equal.
-        within: what inside a learning stage may change: everything, only normalisation layers, or only biases.
-        norm_stats: whether batch-norm running statistics of learning stages move (``update``) or stay (``fixed``).
+        within: what inside a learning stage may change: everything, only normalisation layers, only biases, or only what the
+            strategy's ``prepare`` has added.
+        norm_stats: whether batch-norm running statistics of learning stages move with every batch (``update``), stay
+            (``fixed``), or are taken anew from training images after each epoch (``recalibrated``; Wu and Johnson 2021,
+            Rethinking "batch" in BatchNorm).
     """
 
     lr: Mapping[str, float] = field(default_factory=dict)
-    within: Literal["all", "norm", "bias"] = "all"
-    norm_stats: Literal["fixed", "update"] = "update"
+    within: Literal["all", "norm", "bias", "adapter"] = "all"
+    norm_stats: Literal["fixed", "update", "recalibrated"] = "update"
+
+    @property
+    def learns_stages(self) -> bool:
+        """Whether anything but the head learns."""
+        return any(factor > 0.0 for factor in self.lr.values())
 
     def factor(self, stage: str) -> float:
         """Learning-rate factor of a stage; 0 = frozen."""
@@ -82,8 +102,13 @@ class FreezingSpec:
         options: a subclass of `Options`.
         learning_rate: what suits the head by default with AdamW; used where the user sets none.
         source: paper and year of the method, may be empty.
-        prepare: ``prepare(backbone) -> Backbone``, may wrap modules (adapters); called once after the weights are loaded.
-        penalty: ``penalty(module, start) -> scalar tensor`` added to the loss; ``start`` holds the parameters at the start.
+        prepare: ``prepare(backbone, options) -> Backbone``, called once after the weights are loaded; may add parameters
+            (adapters), which the returned backbone names as its ``adapters``.
+        merged: ``merged(backbone) -> state dict`` of the network as its library builds it; needed where ``prepare`` adds to
+            or renames what the library's network has.
+        penalty: ``penalty(backbone, start, options) -> scalar tensor`` added to the loss of every step; ``start`` holds what
+            the parameters were at the start by their names in ``backbone.module``; those that came from no weights are not in
+            it.
     """
 
     name: str
@@ -93,5 +118,6 @@ class FreezingSpec:
     options: type[Options] = Options
     learning_rate: float = 1e-3
     source: str = ""
-    prepare: Callable[[Backbone], Backbone] | None = None
-    penalty: Callable[[nn.Module, Mapping[str, Tensor]], Tensor] | None = None
+    prepare: Callable[[Backbone, Options], Backbone] | None = None
+    merged: Callable[[Backbone], StateDict] | None = None
+    penalty: Callable[[Backbone, Mapping[str, Tensor], Options], Tensor] | None = None

@@ -83,6 +83,7 @@ class Cut:
         self.cache: FeatureCache | None = None
         self.choice: CacheChoice | None = None
         self._frozen = -1
+        self._learned: set[str] = set()
         self._told = ""
 
     def draw(self, epoch: int) -> int | None:
@@ -103,6 +104,7 @@ class Cut:
             anew: whether the plan is another than in the last epoch.
         """
         frozen = plan.frozen_prefix(tuple(self.backbone.stages))
+        self._learned.update(name for name in self.backbone.stages if plan.factor(name) > 0.0)
         if frozen != self._frozen:
             yield from self._move(frozen)
         if anew and not self.world.alone and self.model is not None:
@@ -204,7 +206,8 @@ class Cut:
         if self.choice is None:
             return
         store = None
-        if where is not None and self.choice.keeps(run):
+        published = self._learned.isdisjoint(list(self.backbone.stages)[:cut])  # else no later run has the same features
+        if where is not None and (self.choice.where == "disk" or (published and self.choice.keeps(run))):
             digest = weights_digest(self.backbone, cut)
             store = open_features(where[0], where[1], digest, self.model, self.source,
                                   budget=int(run.cache_gigabytes * 2**30), room=self.choice.size)  # fmt: skip

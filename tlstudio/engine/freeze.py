@@ -55,11 +55,11 @@ def plan_states(
 def states(
     plan: FreezePlan, stages: tuple[StageInfo, ...], trainable: Mapping[str, int] | None = None
 ) -> tuple[StageState, ...]:
-    """A plan over stages as records. ``trainable`` gives the exact count where a network is at hand."""
+    """A plan over stages as records. ``trainable`` gives the count of a network at hand."""
     result = []
     for stage in stages:
         factor = 1.0 if stage.name == HEAD else plan.factor(stage.name)
-        count = stage.params if factor > 0.0 else 0
+        count = _count(stage, "all" if stage.name == HEAD else plan.within) if factor > 0.0 else 0
         if trainable is not None:
             count = trainable.get(stage.name, count)
         result.append(StageState(name=stage.name, params=stage.params, factor=factor, trainable_params=count))
@@ -68,8 +68,13 @@ def states(
 
 def stage_infos(backbone: Backbone) -> tuple[StageInfo, ...]:
     """Stages and the head, with their parameter counts."""
-    parts = {**backbone.stages, HEAD: backbone.head}
-    return tuple(StageInfo(name=name, params=sum(p.numel() for p in part.parameters())) for name, part in parts.items())
+    adapters = _adapters(backbone)
+
+    def info(name: str, part: nn.Module) -> StageInfo:
+        counts = [sum(p.numel() for p in _allowed(part, kind, adapters)) for kind in ("all", "norm", "bias", "adapter")]
+        return StageInfo(name=name, params=counts[0], norm_params=counts[1], bias_params=counts[2], adapter_params=counts[3])
+
+    return tuple(info(name, part) for name, part in {**backbone.stages, HEAD: backbone.head}.items())
 
 
 def apply_plan(backbone: Backbone, plan: FreezePlan) -> dict[str, int]:
@@ -79,11 +84,12 @@ def apply_plan(backbone: Backbone, plan: FreezePlan) -> dict[str, int]:
     """
     backbone.module.train()
     trainable: dict[str, int] = {}
+    adapters = _adapters(backbone)
     for name, stage in backbone.stages.items():
         learns = plan.factor(name) > 0.0
         stage.train(learns)
         trainable[name] = 0
-        allowed = {id(parameter) for parameter in _allowed(stage, plan.within)} if learns else set()
+        allowed = {id(parameter) for parameter in _allowed(stage, plan.within, adapters)} if learns else set()
         for parameter in stage.parameters():
             parameter.requires_grad_(id(parameter) in allowed)
             if parameter.requires_grad:
@@ -91,9 +97,8 @@ def apply_plan(backbone: Backbone, plan: FreezePlan) -> dict[str, int]:
             else:
                 parameter.grad = None
         if learns and plan.norm_stats == "fixed":
-            for module in stage.modules():
-                if is_batch_norm(module):
-                    module.eval()
+            for module in batch_norms(stage):
+                module.eval()
     backbone.head.train()
     for parameter in backbone.head.parameters():
         parameter.requires_grad_(True)
@@ -116,11 +121,32 @@ def is_batch_norm(module: nn.Module) -> bool:
     return isinstance(module, _NormBase)
 
 
-def _allowed(stage: nn.Module, within: str) -> Iterator[nn.Parameter]:
-    if within == "all":
-        yield from stage.parameters()
-        return
+def batch_norms(part: nn.Module) -> list[nn.Module]:
+    """The layers of a part that keep running statistics of batches."""
+    return [module for module in part.modules() if is_batch_norm(module)]
+
+
+def _allowed(stage: nn.Module, within: str, adapters: frozenset[int]) -> Iterator[nn.Parameter]:
     for module in stage.modules():
         for name, parameter in module.named_parameters(recurse=False):
-            if (within == "bias" and name.endswith("bias")) or (within == "norm" and is_norm(module)):
+            match within:
+                case "norm":
+                    allowed = is_norm(module)
+                case "bias":
+                    allowed = name.endswith("bias")
+                case "adapter":
+                    allowed = id(parameter) in adapters
+                case _:
+                    allowed = True
+            if allowed:
                 yield parameter
+
+
+def _adapters(backbone: Backbone) -> frozenset[int]:
+    names = frozenset(backbone.adapters)
+    return frozenset(id(parameter) for name, parameter in backbone.module.named_parameters() if name in names)
+
+
+def _count(stage: StageInfo, within: str) -> int:
+    counts = {"norm": stage.norm_params, "bias": stage.bias_params, "adapter": stage.adapter_params}
+    return counts.get(within, stage.params)

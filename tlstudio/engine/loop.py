@@ -22,13 +22,15 @@ from tlstudio.api.dataset import ImageSet
 from tlstudio.api.errors import ExitCode, UserError
 from tlstudio.api.events import EpochDone, EpochStarted, Event, Note, StepDone
 from tlstudio.api.freezing import FreezePlan, StageInfo
+from tlstudio.engine.augment import effective_preset
 from tlstudio.engine.control import Control, Wish
 from tlstudio.engine.cut import Cut
 from tlstudio.engine.device import Place, seed_torch
-from tlstudio.engine.freeze import apply_plan, make_plan, stage_infos, states
+from tlstudio.engine.freeze import apply_plan, batch_norms, make_plan, stage_infos, states
 from tlstudio.engine.loader import ImageSource, epoch_batches, in_batches
 from tlstudio.engine.modes import in_eval_mode
-from tlstudio.engine.optim import build_optimizer, schedule_factor, set_learning_rates
+from tlstudio.engine.norms import taken_anew
+from tlstudio.engine.optim import build_optimizer, follow_memory_order, schedule_factor, set_learning_rates
 from tlstudio.engine.random import step_seed
 from tlstudio.engine.task import Classification, Totals, mixed
 from tlstudio.engine.world import World
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 _REPORT_SECONDS = 0.05  # StepDone at most 20 times a second: reading a number makes the device wait
 _WATCH_STEPS = 20
+_RECALIBRATION_IMAGES = 10_000  # more do not change a mean that one can measure
 
 
 @dataclass
@@ -78,6 +81,8 @@ class Training:
     reported: float = field(default_factory=time.monotonic)
     """When the last step was reported, and (below) how many images have been learned from since."""
     unreported: int = 0
+    loaded: frozenset[str] = frozenset()
+    """Names of what came from weights, and (below) the values of those that are parameters, for a strategy's penalty."""
     start: dict[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -91,7 +96,8 @@ class Training:
         self.cut = Cut(config, self.backbone, self.source, self.place, self.control, rows=(self.train_rows, self.val_rows),
                        labels=self.images.labels, folder=self.features, world=self.world)  # fmt: skip
         if self.recipe.strategy.penalty is not None:
-            self.start = {name: p.detach().clone() for name, p in self.backbone.module.named_parameters()}
+            named = self.backbone.module.named_parameters()
+            self.start = {name: p.detach().clone() for name, p in named if name in self.loaded}
 
     @property
     def steps_per_epoch(self) -> int:
@@ -117,9 +123,9 @@ def train(run: Training, *, after_epoch: Callable[[EpochDone, bool], Iterator[Ev
         began = time.monotonic()
         before, plan = plan, _plan(run, infos, epoch)
         if plan != before:
-            trainable = apply_plan(run.backbone, plan)
-            run.optimizer.param_groups = [group for group in run.groups if any(p.requires_grad for p in group["params"])]
+            trainable = _apply(run, plan)
         yield from run.cut.follow(plan, epoch, anew=plan != before)
+        follow_memory_order(run.optimizer)
         if _agreed(run, 0)[1] != "go":
             return
         yield EpochStarted(epoch=epoch, stages=states(plan, infos, trainable), cached=run.cut.cache is not None)
@@ -130,12 +136,14 @@ def train(run: Training, *, after_epoch: Callable[[EpochDone, bool], Iterator[Ev
             return
         run.world.add(totals.loss, totals.correct, totals.count)
         train_metrics = totals.metrics()
+        if plan.norm_stats == "recalibrated":
+            _recalibrate(run, plan, epoch)
         val_metrics = _validate(run)
 
         better = _is_better(val_metrics or train_metrics, run.best.metrics)
         if better:
             run.best = Best(epoch, run.step, dict(val_metrics or train_metrics), _weights(run))
-        waited = 0 if better else waited + 1
+        waited = 0 if better or not _is_settled(run, infos, plan) else waited + 1
         run.history.append(val_metrics or train_metrics)
         done = EpochDone(
             epoch=epoch, step=run.step, train=train_metrics, val=val_metrics, seconds=time.monotonic() - began, best=better
@@ -148,6 +156,19 @@ def train(run: Training, *, after_epoch: Callable[[EpochDone, bool], Iterator[Ev
             yield Note(text=f"Stopped early: no better epoch for {waited} epochs.")
         if last:
             return
+
+
+def _apply(run: Training, plan: FreezePlan) -> dict[str, int]:
+    """Follow another plan; returns trainable parameters by stage.
+
+    A tensor that no longer learns also loses what the optimiser remembers of it: if it learns again later, it starts afresh.
+    """
+    trainable = apply_plan(run.backbone, plan)
+    run.source.preset = effective_preset(run.recipe.config.augment, learns_stages=plan.learns_stages)
+    run.optimizer.param_groups = [group for group in run.groups if any(p.requires_grad for p in group["params"])]
+    for parameter in [p for p in run.optimizer.state if not p.requires_grad]:
+        del run.optimizer.state[parameter]
+    return trainable
 
 
 def _steps(run: Training, plan: FreezePlan, epoch: int, totals: Totals) -> Iterator[Event]:
@@ -215,12 +236,30 @@ def _step(run: Training, x: Tensor, target: Tensor, *, share: float) -> tuple[Te
         loss = run.task.loss(logits, target)
     total = loss * share
     if run.recipe.strategy.penalty is not None:
-        total = total + run.recipe.strategy.penalty(run.backbone.module, run.start)
+        total = total + run.recipe.strategy.penalty(run.backbone, run.start, run.recipe.strategy_options)
     run.optimizer.zero_grad(set_to_none=True)
     run.scaler.scale(total).backward()  # type: ignore[no-untyped-call]
     run.scaler.step(run.optimizer)
     run.scaler.update()
     return loss, logits
+
+
+@torch.no_grad()
+def _recalibrate(run: Training, plan: FreezePlan, epoch: int) -> None:
+    """Take the batch-norm statistics of learning stages anew, from the images of this epoch as they were varied in it."""
+    assert run.cut.model is not None
+    config, parts = run.recipe.config.run, run.backbone.stages
+    layers = [layer for name, stage in parts.items() if plan.factor(name) > 0.0 for layer in batch_norms(stage)]
+    if not layers:
+        return
+    batches = epoch_batches(run.train_rows, batch_size=config.batch_size, seed=config.seed, epoch=epoch,
+                            least=max(2, run.world.size))  # fmt: skip
+    enough = max(1, _RECALIBRATION_IMAGES // config.batch_size)
+    with in_eval_mode(run.backbone.module, *parts.values(), run.backbone.head), taken_anew(layers):
+        for x, _ in run.cut.batches(batches[:enough], run.cut.draw(epoch)):
+            run.cut.model.suffix(x)
+            if run.control.checkpoint() == "cancel" and run.world.alone:
+                return
 
 
 @torch.no_grad()
@@ -240,10 +279,11 @@ def _validate(run: Training) -> dict[str, float]:
 
 
 def _weights(run: Training) -> dict[str, Tensor]:
-    """A copy of the network's values on the CPU; what has not changed since the last copy is not copied again."""
+    """A copy of the values of the library's network on the CPU; what has not changed since the last is not copied again."""
     known = run.best.weights
     learning = {id(p) for p in run.backbone.module.parameters() if p.requires_grad}
-    state = run.backbone.module.state_dict(keep_vars=True)
+    merged = run.recipe.strategy.merged
+    state = run.backbone.module.state_dict(keep_vars=True) if merged is None else merged(run.backbone)
     result = {}
     for name, tensor in state.items():
         same = name in known and id(tensor) not in learning and torch.equal(known[name], tensor.detach().cpu())
@@ -261,6 +301,12 @@ def _plan(run: Training, infos: tuple[StageInfo, ...], epoch: int) -> FreezePlan
         pretrained=run.recipe.weights.path is not None,
         history=tuple(run.history),
     )
+
+
+def _is_settled(run: Training, infos: tuple[StageInfo, ...], plan: FreezePlan) -> bool:
+    """Whether what learns now is what the last epoch will let learn; before that, no epoch is the last worth waiting for."""
+    config = run.recipe.config.run
+    return not config.patience or _plan(run, infos, config.epochs - 1).lr.keys() == plan.lr.keys()
 
 
 def _is_better(metrics: dict[str, float], best: dict[str, float]) -> bool:

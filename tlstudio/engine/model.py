@@ -21,5 +21,5 @@ def build_model(recipe: Recipe, num_classes: int) -> tuple[Backbone, WeightsRepo
     backbone = recipe.backbone.build(num_classes)
     report = None if recipe.weights.path is None else load_weights(backbone, recipe.backbone, recipe.weights)
     if recipe.strategy.prepare is not None:
-        backbone = recipe.strategy.prepare(backbone)
+        backbone = recipe.strategy.prepare(backbone, recipe.strategy_options)
     return backbone, report

@@ -58,6 +58,18 @@ def schedule_factor(config: OptimConfig, step: int, steps: int) -> float:
     return 0.5 * (1.0 + math.cos(math.pi * min(1.0, (step - config.warmup_steps) / rest)))
 
 
+def follow_memory_order(optimizer: torch.optim.Optimizer) -> None:
+    """Lay out what the optimiser remembers of each parameter as the parameter itself is laid out now.
+
+    A fused step walks through both in the order of memory and would mix up their elements after a change of that order.
+    """
+    for parameter, state in optimizer.state.items():
+        for name, value in state.items():
+            same_kind = isinstance(value, torch.Tensor) and value.shape == parameter.shape
+            if same_kind and value.stride() != parameter.stride():
+                state[name] = torch.empty_like(parameter).copy_(value)
+
+
 def set_learning_rates(optimizer: torch.optim.Optimizer, plan: FreezePlan, base: float) -> None:
     """Give every group its rate for the next step: ``base`` times the factor of its stage."""
     for group in optimizer.param_groups:

@@ -87,10 +87,10 @@ def _prepare(given: Given) -> Generator[Event, None, Training]:
     backbone, report = build_model(recipe, len(images.classes))
     plan = make_plan(recipe.strategy, recipe.strategy_options, stage_infos(backbone), epoch=0, epochs=config.run.epochs,
                      pretrained=recipe.weights.path is not None)  # fmt: skip
-    learns = any(factor > 0.0 for factor in plan.lr.values())
-    source.preset = effective_preset(config.augment, learns_stages=learns)
+    source.preset = effective_preset(config.augment, learns_stages=plan.learns_stages)
     training = Training(recipe, images, rows[TRAIN], rows[VAL], backbone, source, given.place, given.control,
-                        features=(paths.cache() / "features", identity(config.data)))  # fmt: skip
+                        features=(paths.cache() / "features", identity(config.data)),
+                        loaded=frozenset(() if report is None else report.matched))  # fmt: skip
     excluded = {images.keys[row]: reason for row, reason in sorted(source.unreadable.items())}
     if training.world.first:
         _write_split(given.folder, images, rows, excluded)
@@ -116,12 +116,12 @@ def _prepare(given: Given) -> Generator[Event, None, Training]:
         first = ", ".join(f"{printable(key)} ({reason})" for key, reason in list(excluded.items())[:3])
         yield Note(level="warning", text=f"{len(excluded)} images cannot be read and are left out: {first}"
                    + (", …" if len(excluded) > 3 else ""))  # fmt: skip
-    yield from _distance_advice(training, learns)
+    yield from _distance_advice(training)
     return training
 
 
-def _distance_advice(run: Training, learns_stages: bool) -> Iterator[Event]:
-    if learns_stages or run.recipe.weights.path is None:
+def _distance_advice(run: Training) -> Iterator[Event]:
+    if run.recipe.weights.path is None or _will_learn_stages(run):
         return
     rows = run.train_rows[:: max(1, len(run.train_rows) // _SAMPLE)][:_SAMPLE]
     reason = far_from_photographs((Image.fromarray(run.source.picture(int(row))) for row in rows),
@@ -129,6 +129,16 @@ def _distance_advice(run: Training, learns_stages: bool) -> Iterator[Event]:
     if reason:
         yield Note(level="advice", text=f"These images are far from the photographs the weights were trained on: {reason}. "
                    "Only the head learns now; let the last stages learn too (“What learns”) for a better model.")  # fmt: skip
+
+
+def _will_learn_stages(run: Training) -> bool:
+    """Whether any epoch's plan lets more than the head learn, as far as the strategy says so beforehand."""
+    recipe, infos = run.recipe, stage_infos(run.backbone)
+    epochs = recipe.config.run.epochs
+    return any(
+        make_plan(recipe.strategy, recipe.strategy_options, infos, epoch=epoch, epochs=epochs, pretrained=True).learns_stages
+        for epoch in dict.fromkeys((0, epochs // 2, epochs - 1))
+    )
 
 
 def _require_enough(images: ImageSet, rows: NDArray[np.int64], bad: int) -> None:

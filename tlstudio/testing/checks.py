@@ -148,20 +148,28 @@ def _check_recognise(spec: DatasetSpec, options: Options) -> None:
 
 
 def _contexts(options: Options) -> list[PlanContext]:
-    """Every epoch of runs of 1 to 5 epochs, for networks of 1 to 6 stages; some stages have no parameters."""
+    """Every epoch of runs of 1 to 5 epochs, for networks of 1 to 6 stages, with and without a history.
+
+    Some stages have no parameters, some neither biases nor normalisation layers.
+    """
     contexts = []
     for count in range(1, _MAX_STAGES + 1):
-        stages = tuple(StageInfo(name=f"stage{index}", params=0 if index % 4 == 3 else 100) for index in range(count))
+        stages = tuple(_stage(index) for index in range(count))
         for epochs in range(1, _EPOCHS + 1):
             for epoch in range(epochs):
                 history = tuple({"loss": 1.0 / (past + 1), "accuracy": past / _EPOCHS} for past in range(epoch))
                 contexts += [
-                    PlanContext(
-                        stages=stages, epoch=epoch, epochs=epochs, options=options, pretrained=pretrained, history=history
-                    )
+                    PlanContext(stages=stages, epoch=epoch, epochs=epochs, options=options, pretrained=pretrained, history=past)
                     for pretrained in (True, False)
+                    for past in (history, ())
                 ]
     return contexts
+
+
+def _stage(index: int) -> StageInfo:
+    kinds = {"norm_params": 8, "bias_params": 6, "adapter_params": 4}
+    empty = index % 4 == 3
+    return StageInfo(name=f"stage{index}", params=0 if empty else 100, **({} if empty or index % 4 == 2 else kinds))
 
 
 def _plan(spec: FreezingSpec, context: PlanContext) -> FreezePlan:
@@ -184,8 +192,9 @@ def _check_plan(name: str, context: PlanContext, plan: FreezePlan) -> None:
             math.isfinite(factor) and factor >= 0.0,
             f"{name}: the factor of {stage} is {factor}; it should be finite and at least 0; asked for {asked}",
         )
-    require(plan.within in ("all", "norm", "bias"), f"{name}: 'within' is {plan.within!r}; asked for {asked}")
-    require(plan.norm_stats in ("fixed", "update"), f"{name}: 'norm_stats' is {plan.norm_stats!r}; asked for {asked}")
+    require(plan.within in ("all", "norm", "bias", "adapter"), f"{name}: 'within' is {plan.within!r}; asked for {asked}")
+    known = plan.norm_stats in ("fixed", "update", "recalibrated")
+    require(known, f"{name}: 'norm_stats' is {plan.norm_stats!r}; asked for {asked}")
 
 
 def _asked(context: PlanContext) -> str:

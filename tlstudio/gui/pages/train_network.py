@@ -13,9 +13,9 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QSlider, QVBoxLa
 
 from tlstudio.api.backbone import BackboneSpec
 from tlstudio.api.config import AugmentConfig
-from tlstudio.api.dataset import ImageSet
+from tlstudio.api.dataset import ImageSet, Options
 from tlstudio.api.events import StageState
-from tlstudio.api.freezing import StageInfo
+from tlstudio.api.freezing import FreezingSpec, StageInfo
 from tlstudio.gui import theme
 from tlstudio.gui.pages.train_form import TrainForm
 from tlstudio.gui.widgets.background import Task, run_in_background
@@ -45,7 +45,7 @@ class NetworkView(QWidget):
         self._slider.setAccessibleName(self.tr("Epoch to look at"))
         self._slider.setToolTip(self.tr("What learns changes from epoch to epoch; look ahead here"))
         self._slider.valueChanged.connect(self._slide)
-        self._known: dict[tuple[str, int], tuple[StageInfo, ...]] = {}
+        self._known: dict[tuple[str, int, str], tuple[StageInfo, ...]] = {}
         self._plans: list[tuple[StageState, ...]] = []
         self._running = False
         self._form: TrainForm | None = None
@@ -68,7 +68,11 @@ class NetworkView(QWidget):
         if spec is None or self._running:
             return
         self._title.setText(spec.title)
-        key = self._key(spec)
+        chosen = self._strategy(form)
+        if chosen is None:
+            return  # the field says what is wrong
+        strategy, options = chosen
+        key = self._key(spec, strategy, options)
         if key in self._known:
             self._update_plans()
             return
@@ -82,7 +86,7 @@ class NetworkView(QWidget):
         def look(_task: Task) -> tuple[StageInfo, ...]:
             from tlstudio.engine.describe import describe_stages
 
-            return describe_stages(spec, num_classes=classes)
+            return describe_stages(spec, num_classes=classes, strategy=strategy, options=options)
 
         self._looking = run_in_background(
             self, look, done=lambda stages: self._seen(key, stages), failed=lambda error: self._unseen(error)
@@ -110,10 +114,21 @@ class NetworkView(QWidget):
         """The states for each epoch that was looked at."""
         return tuple(self._plans)
 
-    def _key(self, spec: BackboneSpec) -> tuple[str, int]:
-        return (f"{spec.family}/{spec.name}", len(self._images.classes) if self._images is not None else 2)
+    def _key(self, spec: BackboneSpec, strategy: FreezingSpec, options: Options) -> tuple[str, int, str]:
+        """What the look of a network depends on; of the strategy only where it adds something to the network."""
+        added = f"{strategy.name} {options!r}" if strategy.prepare is not None else ""
+        return (f"{spec.family}/{spec.name}", len(self._images.classes) if self._images is not None else 2, added)
 
-    def _seen(self, key: tuple[str, int], stages: tuple[StageInfo, ...]) -> None:
+    @staticmethod
+    def _strategy(form: TrainForm) -> tuple[FreezingSpec, Options] | None:
+        """The strategy of the form and its options; ``None`` where they are not valid."""
+        strategy = form.strategy()
+        try:
+            return None if strategy is None else (strategy, strategy.options.model_validate(form.value("freezing.options")))
+        except ValidationError:
+            return None
+
+    def _seen(self, key: tuple[str, int, str], stages: tuple[StageInfo, ...]) -> None:
         self._known[key] = stages
         self._looking = None
         if self._form is not None:
@@ -125,23 +140,21 @@ class NetworkView(QWidget):
 
     def _update_plans(self) -> None:
         form = self._form
-        spec, strategy = (form.backbone(), form.strategy()) if form is not None else (None, None)
+        spec, chosen = (form.backbone(), self._strategy(form)) if form is not None else (None, None)
         epochs = form.value("run.epochs") if form is not None else 1
-        if form is None or spec is None or strategy is None or not isinstance(epochs, int) or epochs < 1:
+        if form is None or spec is None or chosen is None or not isinstance(epochs, int) or epochs < 1:
             return
+        strategy, options = chosen
         from tlstudio.engine.freeze import plan_states
 
-        stages = self._known[self._key(spec)]
+        stages = self._known[self._key(spec, strategy, options)]
         try:
-            options = strategy.options.model_validate(form.value("freezing.options"))
             self._plans = [
                 plan_states(
                     strategy, options, stages, epoch=epoch, epochs=epochs, pretrained=form.value("model.weights") != "none"
                 )
                 for epoch in range(min(epochs, _PLANS_LOOKED_AT))
             ]
-        except ValidationError:
-            return  # the field says what is wrong
         except Exception as error:  # noqa: BLE001 - a plugin's plan may raise anything; the strip says it
             self.strip.set_stages(())
             self.strip.set_placeholder(self.tr("The strategy fails: {reason}").format(reason=error))
@@ -216,7 +229,7 @@ class NetworkView(QWidget):
 
     def _augment(self, form: TrainForm) -> AugmentConfig:
         """The augmentation of the form, with ``auto`` decided as the engine will."""
-        learns = any(stage.factor > 0.0 for plan in self._plans[:1] for stage in plan if stage.name != HEAD)
+        learns = any(stage.factor > 0.0 for plan in self._plans for stage in plan if stage.name != HEAD)
         config = AugmentConfig(preset=form.value("augment.preset"), vertical_flip=form.value("augment.vertical_flip"))
         if config.preset != "auto":
             return config
