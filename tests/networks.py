@@ -5,9 +5,17 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from tlstudio.engine.describe import build_empty
+
 SMALL = ("timm/tf_efficientnet_lite0", "torchvision/resnet18")
+FAMILIES = (
+    "torchvision/squeezenet1_1", "torchvision/densenet121", "torchvision/googlenet",
+    "torchvision/mobilenet_v2", "torchvision/mobilenet_v3_small", "torchvision/mnasnet0_5", "torchvision/shufflenet_v2_x0_5",
+    "torchvision/efficientnet_b0", "torchvision/regnet_y_400mf",
+)  # fmt: skip
+"""One of each family of convolutional networks with batch norm, and SqueezeNet."""
 SHIPPED = (
-    *SMALL, "torchvision/resnet34", "torchvision/resnet50", "torchvision/resnet101", "torchvision/resnet152",
+    *SMALL, *FAMILIES, "torchvision/resnet34", "torchvision/resnet50", "torchvision/resnet101", "torchvision/resnet152",
     "torchvision/alexnet", "torchvision/vgg11", "torchvision/vgg11_bn", "torchvision/vgg13", "torchvision/vgg13_bn",
     "torchvision/vgg16", "torchvision/vgg16_bn", "torchvision/vgg19", "torchvision/vgg19_bn",
 )  # fmt: skip
@@ -27,9 +35,8 @@ def lived_in(network: nn.Module) -> nn.Module:
 def stages_of(catalog, name: str) -> nn.Sequential:
     """The convolutional stages of a shipped network, in eval mode; its large dense layers are never given memory."""
     torch.manual_seed(0)
-    with torch.device("meta"):
-        backbone = catalog.backbones[name].build(3)
-    stages = nn.Sequential(*[stage for key, stage in backbone.stages.items() if not key.startswith("fc")])
+    backbone = build_empty(catalog.backbones[name], 3)
+    stages = nn.Sequential(*[stage for key, stage in backbone.stages.items() if not key.startswith(("fc", "pre_logits"))])
     stages.to_empty(device="cpu")
     for module in stages.modules():
         if isinstance(module, nn.Conv2d):

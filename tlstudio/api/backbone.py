@@ -106,6 +106,8 @@ class BackboneSpec:
         weights: the published sets, the one to use by default first; may be empty.
         licence: of the architecture's code.
         preprocessing: used where no weights are loaded.
+        flops: multiply-adds for one image of the size in ``preprocessing``, as papers count them; 0 where it is not known.
+        fixed_size: the network takes images of the size in its preprocessing only, as a ViT with learned positions does.
     """
 
     name: str
@@ -117,3 +119,12 @@ class BackboneSpec:
     weights: tuple[WeightsSpec, ...] = ()
     licence: str = ""
     preprocessing: Preprocessing = Preprocessing()
+    flops: int = 0
+    fixed_size: bool = False
+
+    def size_problem(self, image_size: int | None) -> str:
+        """Why images of this size in pixels are nothing for the network; empty where they are, and for ``None``."""
+        only = self.preprocessing.image_size
+        if not self.fixed_size or image_size in (None, only):
+            return ""
+        return f"{self.title} takes images of {only} pixels only"

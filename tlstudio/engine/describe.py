@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
 
-from tlstudio.api.backbone import BackboneSpec
+import torch
+from torch import nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
+
+from tlstudio.api.backbone import Backbone, BackboneSpec
 from tlstudio.api.dataset import Options
 from tlstudio.api.freezing import FreezingSpec, StageInfo
 from tlstudio.engine.freeze import stage_infos
+
+_Result = TypeVar("_Result")
 
 
 def describe_stages(
@@ -28,8 +36,35 @@ def describe_stages(
             backbone = strategy.prepare(backbone, strategy.options() if options is None else options)
         return stage_infos(backbone)
 
+    return _without_values(look)
+
+
+def build_empty(spec: BackboneSpec, num_classes: int) -> Backbone:
+    """The network with shapes and no values; with random ones where it cannot be built otherwise."""
+    return _without_values(lambda: spec.build(num_classes))
+
+
+def _without_values(build: Callable[[], _Result]) -> _Result:
+    for way in (lambda: torch.device("meta"), _empty_parameters):
+        try:
+            with way():
+                return build()
+        except (NotImplementedError, RuntimeError):  # a network whose constructor computes
+            continue
+    return build()
+
+
+@contextmanager
+def _empty_parameters() -> Iterator[None]:
+    """Parameters lose their values as soon as a module takes them; what its constructor computes besides is real."""
+
+    def emptied(_module: nn.Module, _name: str, parameter: nn.Parameter | None) -> nn.Parameter | None:
+        if parameter is None or parameter.is_meta:
+            return parameter
+        return nn.Parameter(parameter.data.to("meta"), requires_grad=parameter.requires_grad)
+
+    handle = register_module_parameter_registration_hook(emptied)
     try:
-        with torch.device("meta"):
-            return look()
-    except (NotImplementedError, RuntimeError):  # a network whose constructor computes with its weights
-        return look()
+        yield
+    finally:
+        handle.remove()

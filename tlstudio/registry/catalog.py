@@ -99,6 +99,8 @@ class Catalog:
             _options(strategy[1].options, config.freezing.options, "freezing.options", problems) if strategy else None
         )
         dataset = self._dataset(config.data, problems)
+        if backbone and (problem := backbone[1].size_problem(config.data.image_size)):
+            problems.append(Problem(field="data.image_size", message=problem))
         if problems or backbone is None or strategy is None or strategy_options is None or dataset is None:
             raise ConfigError(tuple(problems))
         weights = resolve_weights(config.model.weights, *backbone, workspace)

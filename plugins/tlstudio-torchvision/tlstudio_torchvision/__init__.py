@@ -1,4 +1,4 @@
-"""Backbones of torchvision: AlexNet, VGG and ResNet, with the weights that torchvision publishes for them.
+"""Backbones of torchvision: all its classification networks, with every set of weights that it publishes for them.
 
 Registering them imports neither torch nor torchvision; both wait until a network is built.
 """
@@ -11,5 +11,5 @@ TLSTUDIO_API = 1
 
 @hookimpl
 def register_backbones() -> list[BackboneSpec]:
-    """AlexNet, VGG-11 to VGG-19 with and without batch norm, ResNet-18 to ResNet-152."""
+    """Every classification network, from AlexNet to MaxViT."""
     return backbones()
