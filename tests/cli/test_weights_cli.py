@@ -186,3 +186,7 @@ def test_fetch_without_a_network_says_what_to_do(cli, lab, monkeypatch):
     assert "weights import bundle.zip" in result.err
     assert cli("weights", "fetch", "timm/tf_efficientnet_lite0", "--json").json[0]["outcome"] == "already here"
     assert cli("weights", "fetch", "test/net:V1", "--json").json["exit_code"] == 3
+    [row] = cli("weights", "import", lab.file, "--json").json
+    assert cli("weights", "fetch", "test/net", "--json").json[0]["outcome"] == "already here"
+    Path(row["path"]).write_bytes(b"damaged")
+    assert cli("weights", "fetch", "test/net").code == 3, "a damaged file is fetched anew, or its absence is told"
