@@ -63,7 +63,7 @@ def _empty_parameters() -> Iterator[None]:
             return parameter
         return nn.Parameter(parameter.data.to("meta"), requires_grad=parameter.requires_grad)
 
-    handle = register_module_parameter_registration_hook(emptied)  # type: ignore[arg-type]  # the stubs know no replacing hook
+    handle = register_module_parameter_registration_hook(emptied)  # type: ignore[arg-type]  # its own type forgets the result
     try:
         yield
     finally:

