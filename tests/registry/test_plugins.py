@@ -155,10 +155,9 @@ def test_an_archive_of_a_folder_opens_like_the_folder(catalog, photos, tmp_path)
     assert len(images) == 48
 
 
-def test_a_size_that_a_network_cannot_take_is_a_problem_at_its_field(catalog, photos, tmp_path):
-    config = with_overrides(TrainConfig(), {"model.backbone": "vit_b_16", "data.path": str(photos), "data.image_size": 96})
+def test_a_size_that_a_network_cannot_take_is_a_problem_at_its_field(catalog, tmp_path):
     with pytest.raises(ConfigError) as caught:
-        catalog.resolve(config, workspace=tmp_path)
+        resolve(catalog, tmp_path, "data.dataset=digits", "model.backbone=vit_b_16", "data.image_size=96")
     assert [(problem.field, problem.message) for problem in caught.value.problems] == [
         ("data.image_size", "ViT-B/16 takes images of 224 pixels only")
     ]
