@@ -62,8 +62,9 @@ class Results:
         return [record for record in self.records if record["job"] == job and record["contestant"] == contestant]
 
     def contestants(self, job: str) -> list[str]:
-        """Who was measured, in the order in which they were first."""
-        return list(dict.fromkeys(record["contestant"] for record in self.records if record["job"] == job))
+        """Who was measured, in the order in which they were first; tlstudio last."""
+        names = dict.fromkeys(record["contestant"] for record in self.records if record["job"] == job)
+        return sorted(names, key=lambda name: name.startswith("tlstudio"))
 
     def _write(self) -> None:
         self.file.parent.mkdir(parents=True, exist_ok=True)

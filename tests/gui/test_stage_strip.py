@@ -113,7 +113,7 @@ def test_many_stages_in_little_room_are_drawn(strip):
 @pytest.mark.parametrize(
     ("count", "text"),
     [(0, "0"), (940, "940"), (1000, "1.0 k"), (12_810, "13 k"), (94_000, "94 k"), (900_000, "0.9 M"), (4_652_008, "4.7 M"),
-     (25_557_032, "26 M"), (1_300_000_000, "1.3 G")],
+     (25_557_032, "26 M"), (197_767_336, "198 M"), (1_300_000_000, "1.3 G")],
 )  # fmt: skip
 def test_parameters_are_counted_as_people_do(count, text):
     assert count_text(count) == text

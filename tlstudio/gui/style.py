@@ -61,6 +61,9 @@ QToolButton:focus {{ border-color: {accent}; }}
 QLineEdit, QPlainTextEdit, QTextEdit, QTextBrowser {{ background: {base}; border: 1px solid {line}; border-radius: 4px;
   padding: 3px 6px; selection-background-color: {accent}; selection-color: {on_accent}; }}
 QLineEdit:focus, QPlainTextEdit:focus, QTextEdit:focus, QTextBrowser:focus {{ border-color: {accent}; }}
+QComboBox {{ combobox-popup: 0; }}
+QComboBox QAbstractItemView {{ border: 1px solid {line}; }}
+QComboBox QAbstractItemView::item {{ min-height: 20px; }}
 QLineEdit[invalid="true"], QComboBox[invalid="true"], QAbstractSpinBox[invalid="true"] {{ border: 1px solid {error}; }}
 
 QCheckBox::indicator, QRadioButton::indicator {{ width: 14px; height: 14px; border: 1px solid {muted}; background: {base}; }}

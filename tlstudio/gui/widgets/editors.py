@@ -29,6 +29,7 @@ from PySide6.QtWidgets import (
 from tlstudio.gui import theme
 
 _SERIES = (1.0, 2.0, 5.0, 10.0)
+_MAX_VISIBLE = 20
 _MIN_WIDTH = 80
 
 
@@ -203,6 +204,7 @@ class ChoiceBox(QComboBox):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(8)
+        self.setMaxVisibleItems(_MAX_VISIBLE)
         self.setMinimumWidth(_MIN_WIDTH)
         self.set_choices(choices)
         self.currentIndexChanged.connect(self._picked)

@@ -229,9 +229,9 @@ class StageStrip(QWidget):
 
 
 def count_text(count: int) -> str:
-    """A number of parameters as people say it: 940, 12 k, 0.9 M, 25 M."""
+    """A number of parameters as people say it: 940, 12 k, 0.9 M, 25 M, 198 M, 1.2 G."""
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if count >= (limit if limit < 1e6 else 0.1 * limit):
+        if count >= (0.1 * limit if unit == "M" else limit):
             value = count / limit
             return f"{value:.1f} {unit}" if value < 9.95 else f"{value:.0f} {unit}"
     return str(count)
