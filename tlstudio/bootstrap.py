@@ -247,10 +247,15 @@ def _install(venv: Path, python: Path, root: Path, extras: tuple[str, ...]) -> N
     pip = [*_pip(python), "install", "--quiet", "--disable-pip-version-check", "--no-input"]
     if not belong_together(_installed(python, "torch"), _installed(python, "torchvision")):
         # torchvision's metadata allow any newer torch, but its compiled part needs the one it was built for, and a new torch
-        # can be out weeks before its torchvision: so the small one is chosen first, and the large one to fit.
+        # can be out weeks before its torchvision: so the small one is chosen first, and the large one to fit. What torchvision
+        # needs besides comes with tlstudio, which is why pip shall not warn of it here.
         _step("Choosing versions", [*pip, "--no-deps", VISION], venv)
         torch = matching_torch(_installed(python, "torchvision"))
-        _step(f"Installing PyTorch {torch} (a download of some gigabytes on the first run)", [*pip, f"torch=={torch}.*"], venv)
+        _step(
+            f"Installing PyTorch {torch} (a download of some gigabytes on the first run)",
+            [*pip, "--no-warn-conflicts", f"torch=={torch}.*"],
+            venv,
+        )
     target = f"{root}[{','.join(extras)}]" if extras else str(root)
     what = "Installing tlstudio and the tools for its tests" if "test" in extras else "Installing tlstudio"
     _step(what, [*pip, "--editable", target], venv)

@@ -26,6 +26,7 @@ from results import Results
 
 sys.path.insert(0, str(ROOT))
 from tlstudio import paths
+from tlstudio.engine.processor import native_bfloat16
 
 _CIFAR_IMAGES = 60_000
 _SAVE_WEIGHTS = (
@@ -79,7 +80,7 @@ def main() -> int:
 
 def _turns(jobs: Sequence[Job], settings: Settings, rounds: int) -> Iterator[tuple[Job, Contestant, int]]:
     """Job by job, and in each of them round by round; who is not installed is named once."""
-    native = bool({"avx512_bf16", "amx_bf16"} & set(Path("/proc/cpuinfo").read_text().split()))
+    native = native_bfloat16()
     for job in jobs:
         taking_part = []
         for contestant in job.contestants(settings):

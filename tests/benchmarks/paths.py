@@ -22,7 +22,7 @@ from tlstudio.engine.compute import Prefix, Step, build_prefix, ordered
 from tlstudio.engine.depthwise import depthwise_layers
 from tlstudio.engine.fold import folded
 from tlstudio.engine.memory import freed_memory_kept
-from tlstudio.engine.planner import native_bfloat16
+from tlstudio.engine.processor import native_bfloat16
 from tlstudio.registry import load_catalog
 
 NETWORKS = ("timm/tf_efficientnet_lite0", "torchvision/resnet18")

@@ -79,7 +79,16 @@ def _section(job: Job, results: Results) -> str:
             later = figures.steady(records)
             cells += [seconds_text(figures.first(records)), "" if later is None else seconds_text(later), _accuracy(records)]
         lines.append(_row([*cells, f"{figures.peak(records):,.0f} MiB"]))
-    return "\n".join([*lines, "", *_commands(rows), ""])
+    return "\n".join([*lines, "", _rounds(rows), "", *_commands(rows), ""])
+
+
+def _rounds(rows: dict[str, list[Record]]) -> str:
+    """How often each was run, since a single run says less than a median."""
+    counts = {name: len(records) for name, records in rows.items()}
+    if len(set(counts.values())) == 1:
+        count = next(iter(counts.values()))
+        return "Each was run once." if count == 1 else f"Medians of {count} runs."
+    return "Runs of each: " + "; ".join(f"{name} {count}" for name, count in counts.items()) + "."
 
 
 def _value(job: Job, records: list[Record]) -> float:

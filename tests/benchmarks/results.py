@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -120,14 +121,11 @@ def fact(records: list[Record], *names: str) -> float:
 
 def machine() -> str:
     """The processor, its cores, the memory, the system."""
-    name = platform.processor() or platform.machine()
-    memory = ""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
+    from tlstudio.engine.processor import processor  # `compare.py` decides first from where
+
+    name, memory = processor()[0], ""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
         memory = f", {os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB"
-    except (OSError, ValueError, AttributeError):
-        pass
     return f"{name}, {os.cpu_count()} cores{memory}, {platform.system()}, Python {platform.python_version()}"
 
 

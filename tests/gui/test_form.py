@@ -200,8 +200,11 @@ def test_weights_follow_the_backbone(form):
     backbone, weights = form.form.rows["model.backbone"].editor, form.form.rows["model.weights"].editor
     assert {"auto", "imagenet1k", "none"} <= {choice.value for choice in weights.choices}
     weights.set_value("imagenet1k")
+    assert form.pretrained()
     backbone.set_value("torchvision/resnet18")
     assert weights.value() == "auto"
+    assert not form.pretrained(), "none of its sets is on this machine"
+    assert "random" in weights.currentText()
     missing = [choice for choice in weights.choices if "IMAGENET1K" in str(choice.value)]
     assert missing
     assert not any(choice.enabled for choice in missing)

@@ -303,7 +303,10 @@ def test_the_strip_follows_the_form_before_training(qtbot, page, catalog, photos
     qtbot.waitUntil(lambda: len(page.network.strip.stages) > 3, timeout=60_000)
     assert [stage.factor for stage in page.network.strip.stages[:-1]] == [0.0] * (len(page.network.strip.stages) - 1)
     page.form.form.rows["freezing.strategy"].editor.set_value("freezing/full")
-    assert all(stage.factor > 0 for stage in page.network.strip.stages)
+    assert {stage.factor for stage in page.network.strip.stages[:-1]} == {0.1}
+    page.form.form.rows["model.backbone"].editor.set_value("torchvision/resnet18")
+    qtbot.waitUntil(lambda: [s.name for s in page.network.strip.stages[1:2]] == ["layer1"], timeout=60_000)
+    assert {stage.factor for stage in page.network.strip.stages} == {1.0}, "no weights at hand: all learn at the full rate"
     qtbot.waitUntil(lambda: page.network.preview.count == COUNT, timeout=20_000)
 
 

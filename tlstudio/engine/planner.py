@@ -36,7 +36,8 @@ from tlstudio.engine.compute import (
 from tlstudio.engine.depthwise import depthwise_layers
 from tlstudio.engine.device import Place, wait_for
 from tlstudio.engine.packed import available, is_packed
-from tlstudio.engine.plans import load_plan, plan_key, processor, save_plan
+from tlstudio.engine.plans import load_plan, plan_key, save_plan
+from tlstudio.engine.processor import native_bfloat16
 from tlstudio.engine.split import cut
 
 __all__ = ["ComputePlan", "Job", "plan_for"]
@@ -126,12 +127,6 @@ def _modes_kept(network: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
-
-
-def native_bfloat16() -> bool:
-    """Whether the CPU computes in bfloat16 itself; elsewhere it is emulated, several times slower than float32."""
-    _, flags = processor()
-    return bool({"avx512_bf16", "amx_bf16", "bf16"} & flags)
 
 
 def _unmeasured(run: RunConfig, place: Place, network: nn.Module) -> ComputePlan:

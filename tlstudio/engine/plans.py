@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from tlstudio import safe_io
 from tlstudio.api.config import RunConfig
 from tlstudio.engine.compute import ComputePlan, Prefix, Step, dtype_name
 from tlstudio.engine.device import Place
+from tlstudio.engine.processor import processor
 
 _VERSION = 2
 
@@ -27,18 +27,6 @@ def plan_key(run: RunConfig, place: Place, *, network: str, frozen: int, shape: 
         network, frozen, list(shape), settings,
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:32]
-
-
-def processor() -> tuple[str, frozenset[str]]:
-    """Name and abilities of the CPU."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split("\n\n")[0].splitlines()
-    except OSError:
-        able: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-        return platform.processor() or platform.machine(), frozenset(key for key, value in able.items() if value is True)
-    values = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
-    name = values.get("model name") or values.get("CPU part") or platform.machine()
-    return name, frozenset((values.get("flags") or values.get("Features") or "").split())
 
 
 def save_plan(file: Path, plan: ComputePlan) -> None:

@@ -21,7 +21,6 @@ from tlstudio.data.advice import far_from_photographs
 from tlstudio.data.curation import identity
 from tlstudio.engine import checkpoint
 from tlstudio.engine.about import versions
-from tlstudio.engine.augment import effective_preset
 from tlstudio.engine.control import Control
 from tlstudio.engine.device import Place, settings_for
 from tlstudio.engine.freeze import apply_plan, make_plan, stage_infos, states
@@ -87,7 +86,6 @@ def _prepare(given: Given) -> Generator[Event, None, Training]:
     backbone, report = build_model(recipe, len(images.classes))
     plan = make_plan(recipe.strategy, recipe.strategy_options, stage_infos(backbone), epoch=0, epochs=config.run.epochs,
                      pretrained=recipe.weights.path is not None)  # fmt: skip
-    source.preset = effective_preset(config.augment, learns_stages=plan.learns_stages)
     training = Training(recipe, images, rows[TRAIN], rows[VAL], backbone, source, given.place, given.control,
                         features=(paths.cache() / "features", identity(config.data)),
                         loaded=frozenset(() if report is None else report.matched))  # fmt: skip

@@ -155,6 +155,11 @@ class TrainForm(QWidget):
         """The chosen strategy, where a plugin offers it."""
         return self._catalog.strategies.get(self._editors["freezing.strategy"].value()) if self._catalog else None
 
+    def pretrained(self) -> bool:
+        """Whether a run with these settings would start from trained weights."""
+        starts_trained: bool = self._editors["model.weights"].pretrained()
+        return starts_trained
+
     def value(self, name: str) -> Any:
         """What is entered in one field."""
         return self.form.rows[name].editor.value()
@@ -264,6 +269,14 @@ class WeightsBox(ChoiceBox):
         if kept in before and kept not in {known.name for known in self._sets}:
             self.set_value("auto")  # a set of the other backbone's: it would not fit
 
+    def pretrained(self) -> bool:
+        """Whether a run would start from trained weights."""
+        value = self.value()
+        return self._best_at_hand() is not None if value == "auto" else value != "none"
+
+    def _best_at_hand(self) -> WeightSet | None:
+        return next((known for known in self._sets if known.path and known.spec), None)
+
     def showPopup(self) -> None:
         """Look again: weights may have been imported meanwhile."""
         sets = weight_sets({self._name: self._backbone}) if self._backbone else []
@@ -273,12 +286,15 @@ class WeightsBox(ChoiceBox):
         super().showPopup()
 
     def _offer(self) -> None:
-        best = next((_title(known) for known in self._sets if known.path and known.spec), self.tr("none"))
-        best = best if self._backbone else ""
+        best = self._best_at_hand()
+        if best is not None:
+            title = self.tr("Best at hand: {weights}").format(weights=_title(best))
+        else:
+            title = self.tr("None at hand: random values") if self._backbone else self.tr("Best at hand")
         choices = [
             Choice(
                 value="auto",
-                title=self.tr("Best at hand: {weights}").format(weights=best) if best else self.tr("Best at hand"),
+                title=title,
                 about=self.tr("The first published set that is on this machine; random values where there is none."),
             )
         ]

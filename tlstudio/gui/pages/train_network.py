@@ -150,9 +150,7 @@ class NetworkView(QWidget):
         stages = self._known[self._key(spec, strategy, options)]
         try:
             self._plans = [
-                plan_states(
-                    strategy, options, stages, epoch=epoch, epochs=epochs, pretrained=form.value("model.weights") != "none"
-                )
+                plan_states(strategy, options, stages, epoch=epoch, epochs=epochs, pretrained=form.pretrained())
                 for epoch in range(min(epochs, _PLANS_LOOKED_AT))
             ]
         except Exception as error:  # noqa: BLE001 - a plugin's plan may raise anything; the strip says it
