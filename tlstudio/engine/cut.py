@@ -17,7 +17,7 @@ from tlstudio.api.config import TrainConfig
 from tlstudio.api.errors import DataError
 from tlstudio.api.events import Event, Note, Progress
 from tlstudio.api.freezing import FreezePlan
-from tlstudio.engine.compute import ComputePlan
+from tlstudio.engine.compute import ComputePlan, Prefix, Step
 from tlstudio.engine.control import Control
 from tlstudio.engine.device import Place
 from tlstudio.engine.features import (
@@ -84,7 +84,7 @@ class Cut:
         self.choice: CacheChoice | None = None
         self._frozen = -1
         self._learned: set[str] = set()
-        self._told = ""
+        self._told: tuple[Prefix, Step, bool] | None = None
 
     def draw(self, epoch: int) -> int | None:
         """The number of the random variation in an epoch; ``None`` for plain images. Cached ones come round again."""
@@ -200,9 +200,10 @@ class Cut:
                            "there is no room for more.")  # fmt: skip
         cut = frozen if self.choice is None else self.choice.cut
         self.model = self._split(cut)
-        if (text := self.model.plan.sentence(frozen=cut > 0)) != self._told:
-            self._told = text
-            yield Note(text=text)
+        plan = self.model.plan
+        if (ways := (plan.prefix, plan.step, cut > 0)) != self._told:  # speeds alone are no news when the boundary moves
+            self._told = ways
+            yield Note(text=plan.sentence(frozen=cut > 0))
         if self.choice is None:
             return
         store = None
