@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from tlstudio.api.errors import ConfigError, Problem
 
 DEFAULT_BACKBONE = "timm/tf_efficientnet_lite0"
-DEFAULT_STRATEGY = "freezing/head-only"
+AUTO_STRATEGY = "auto"
+"""Of `FreezingConfig.strategy`: the program looks at the images and chooses."""
 SAMPLE_DATASET = "datasets/digits"
 SPLIT_FIELDS = ("split", "val_fraction", "test_fraction", "folds", "fold", "split_seed", "group_by", "duplicates_together")
 """The fields of `DataConfig` that say how images are split."""
@@ -105,7 +106,11 @@ class ModelConfig(_Section):
 class FreezingConfig(_Section):
     """Which part of the network learns."""
 
-    strategy: str = Field(DEFAULT_STRATEGY, title="What learns", description="Which part of the network is trained.")
+    strategy: str = Field(
+        AUTO_STRATEGY, title="What learns",
+        description="Which part of the network is trained. Auto: by how many images there are, and how near they are to those "
+        "that the weights were trained on.",
+    )  # fmt: skip
     options: dict[str, Any] = Field(default_factory=dict, title="Options", description="Options of the strategy.")
 
 

@@ -11,8 +11,9 @@ import platform
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ from tlstudio.engine.control import Control
 from tlstudio.engine.loader import ImageSource, open_pictures
 from tlstudio.engine.world import World
 from tlstudio.registry.catalog import Catalog, Recipe
+from tlstudio.registry.presets import Situation, preset_for, why
 from tlstudio.runs.recorder import record
 from tlstudio.runs.store import create_run
 
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tlstudio.engine.device import Place
+
+Decide = Callable[..., Recipe]
+"""The configuration resolved again, once it is known which ``situation`` the choice of what learns can go by."""
 
 
 def start_run(config: TrainConfig, catalog: Catalog, workspace: Path, control: Control) -> Iterator[Event]:
@@ -54,7 +59,8 @@ def start_run(config: TrainConfig, catalog: Catalog, workspace: Path, control: C
     """
     world = World.here()
     try:
-        recipe = catalog.resolve(config, workspace=workspace)
+        decide = partial(catalog.resolve, config, workspace=workspace)
+        recipe = decide()
         images = recipe.open_images()
         index = Index(recipe.config.data)
         curation = Curation(images, recipe.config.data, workspace, alike=lambda: known_alike(images, index))
@@ -63,7 +69,7 @@ def start_run(config: TrainConfig, catalog: Catalog, workspace: Path, control: C
             about["parent"] = {"run": recipe.weights.parent, "sha256": recipe.weights.sha256}
         workspace.mkdir(parents=True, exist_ok=True)
         if not world.first:
-            yield from _guarded(recipe, curation, workspace, control, "")
+            yield from _guarded(recipe, curation, workspace, control, "", decide)
             return
         run_id, folder = create_run(workspace, recipe.config, about)
     except GeneratorExit:
@@ -72,17 +78,19 @@ def start_run(config: TrainConfig, catalog: Catalog, workspace: Path, control: C
         yield _failed(error, workspace)
         return
     try:
-        yield from record(_guarded(recipe, curation, folder, control, run_id), folder)
+        yield from record(_guarded(recipe, curation, folder, control, run_id, decide), folder)
     except GeneratorExit:
         raise
     except BaseException as error:  # noqa: BLE001 - the events themselves could not be written
         yield _failed(error, folder).model_copy(update={"run": run_id})
 
 
-def _guarded(recipe: Recipe, curation: Curation, folder: Path, control: Control, run_id: str) -> Iterator[Event]:
+def _guarded(
+    recipe: Recipe, curation: Curation, folder: Path, control: Control, run_id: str, decide: Decide
+) -> Iterator[Event]:
     """The events of a run, each with its id; any error becomes the last of them."""
     try:
-        for event in _run(recipe, curation, folder, control):
+        for event in _run(recipe, curation, folder, control, decide):
             yield event.model_copy(update={"run": run_id})
     except GeneratorExit:
         raise
@@ -90,7 +98,7 @@ def _guarded(recipe: Recipe, curation: Curation, folder: Path, control: Control,
         yield _failed(error, folder).model_copy(update={"run": run_id})
 
 
-def _run(recipe: Recipe, curation: Curation, folder: Path, control: Control) -> Iterator[Event]:
+def _run(recipe: Recipe, curation: Curation, folder: Path, control: Control, decide: Decide) -> Iterator[Event]:
     began = time.monotonic()
     config, world = recipe.config, World.here()
     yield RunStarted(folder=str(folder), config=config.model_dump(mode="json"), epochs=config.run.epochs)
@@ -118,6 +126,8 @@ def _run(recipe: Recipe, curation: Curation, folder: Path, control: Control) -> 
             source.unreadable = world.from_first(source.unreadable)
             if world.from_first(control.wish) == "go":
                 session, place = torch_side.result()
+                if recipe.undecided:
+                    recipe = yield from _decided(recipe, images, splits, decide, folder)
                 yield from session.run_session(session.Given(
                     recipe=recipe, images=images, splits=splits, source=source, place=place, control=control, folder=folder,
                     began=began,
@@ -128,6 +138,20 @@ def _run(recipe: Recipe, curation: Curation, folder: Path, control: Control) -> 
         finally:
             source.close()
             world.leave()
+
+
+def _decided(
+    recipe: Recipe, images: ImageSet, splits: NDArray[np.int8], decide: Decide, folder: Path
+) -> Generator[Event, None, Recipe]:
+    """Choose what learns, by the images and what the network sees in them; say why, and keep the choice with the run."""
+    world = World.here()
+    look = importlib.import_module("tlstudio.engine.likeness").look_at
+    situation: Situation = world.from_first(look(recipe, images, splits) if world.first else None)
+    chosen = decide(situation=situation)
+    if world.first:
+        safe_io.write_json(folder / "config.json", chosen.config.model_dump(mode="json"))
+    yield Note(text=f"What learns: {chosen.strategy.title}. {why(situation)} {preset_for(situation).about}")
+    return chosen
 
 
 def _source(recipe: Recipe, images: ImageSet) -> ImageSource:

@@ -16,6 +16,7 @@ from tlstudio.api.errors import ConfigError, DataError, Problem
 from tlstudio.api.freezing import FreezingSpec
 from tlstudio.api.images import Limits
 from tlstudio.data.archives import is_archive, unpacked
+from tlstudio.registry.presets import PRESETS, Situation, is_automatic, preset_for
 from tlstudio.registry.weights import ResolvedWeights, resolve_weights
 
 if TYPE_CHECKING:
@@ -27,7 +28,11 @@ _SGD_RATE = 10.0  # plain gradient steps need about ten times the rate of AdamW'
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A configuration with every name resolved. ``config`` is complete: data-set kind and learning rate are filled in."""
+    """A configuration with every name resolved. ``config`` is complete: data-set kind and learning rate are filled in.
+
+    ``undecided`` says that what learns is left to the program and nobody has looked at the images yet; the strategy is then a
+    stand-in, and strategy and learning rate in ``config`` are as they were.
+    """
 
     config: TrainConfig
     backbone: BackboneSpec
@@ -37,6 +42,7 @@ class Recipe:
     dataset_options: Options
     strategy: FreezingSpec
     strategy_options: Options
+    undecided: bool = False
 
     def open_images(self) -> ImageSet:
         """The table of images; raises `DataError` where they cannot be used."""
@@ -84,8 +90,14 @@ class Catalog:
         _, spec, options = found
         return within_limits(spec.open(options), data)
 
-    def resolve(self, config: TrainConfig, *, workspace: Path) -> Recipe:
+    def resolve(self, config: TrainConfig, *, workspace: Path, situation: Situation | None = None) -> Recipe:
         """Turn names into records.
+
+        Args:
+            config: what the user wants.
+            workspace: where runs lie that weights may come from.
+            situation: what the choice of what learns goes by, where that is left to the program; ``None`` where nobody has
+                looked yet.
 
         Raises:
             ConfigError: with every problem at once, each at its field.
@@ -94,6 +106,10 @@ class Catalog:
         """
         problems: list[Problem] = []
         backbone = _lookup(self.backbones, config.model.backbone, "model.backbone", problems)
+        undecided = is_automatic(config) and situation is None
+        asked = config
+        if is_automatic(config):
+            config = (PRESETS[0] if situation is None else preset_for(situation)).applied(config)
         strategy = _lookup(self.strategies, config.freezing.strategy, "freezing.strategy", problems)
         strategy_options = (
             _options(strategy[1].options, config.freezing.options, "freezing.options", problems) if strategy else None
@@ -108,14 +124,14 @@ class Catalog:
         rate = config.optim.learning_rate
         if rate is None:
             rate = strategy[1].learning_rate * (_SGD_RATE if config.optim.optimizer == "sgd" else 1.0)
-        complete = config.model_copy(
-            update={
-                "data": config.data.model_copy(update={"dataset": dataset[0]}),
-                "model": config.model.model_copy(update={"backbone": backbone[0]}),
-                "freezing": config.freezing.model_copy(update={"strategy": strategy[0]}),
-                "optim": config.optim.model_copy(update={"learning_rate": rate}),
-            }
-        )
+        update: dict[str, Any] = {
+            "data": config.data.model_copy(update={"dataset": dataset[0]}),
+            "model": config.model.model_copy(update={"backbone": backbone[0]}),
+        }
+        if not undecided:
+            update["freezing"] = config.freezing.model_copy(update={"strategy": strategy[0]})
+            update["optim"] = config.optim.model_copy(update={"learning_rate": rate})
+        complete = (asked if undecided else config).model_copy(update=update)
         return Recipe(
             config=complete,
             backbone=backbone[1],
@@ -125,6 +141,7 @@ class Catalog:
             dataset_options=dataset[2],
             strategy=strategy[1],
             strategy_options=strategy_options,
+            undecided=undecided,
         )
 
     def _dataset(self, data: DataConfig, problems: list[Problem]) -> tuple[str, DatasetSpec, Options] | None:
