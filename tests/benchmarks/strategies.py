@@ -123,7 +123,9 @@ def main() -> int:
                 part = options.results.with_suffix(".part")
                 part.write_text(json.dumps(records, indent=1), encoding="utf-8")
                 part.replace(options.results)
-                print(f"{name:9} seed {seed} {strategy:26} {record['accuracies'][-1]:.4f}  {record['seconds']:.0f} s", flush=True)
+                print(
+                    f"{name:9} seed {seed} {strategy:26} {record['accuracies'][-1]:.4f}  {record['seconds']:.0f} s", flush=True
+                )
     _print(records)
     if options.write:
         from strategy_report import write

@@ -146,11 +146,13 @@ def _decided(
     """Choose what learns, by the images and what the network sees in them; say why, and keep the choice with the run."""
     world = World.here()
     look = importlib.import_module("tlstudio.engine.likeness").look_at
-    situation: Situation = world.from_first(look(recipe, images, splits) if world.first else None)
+    found: Situation | None = look(recipe, images, splits) if world.first else None
+    situation = world.from_first(found)
+    assert situation is not None
     chosen = decide(situation=situation)
     if world.first:
         safe_io.write_json(folder / "config.json", chosen.config.model_dump(mode="json"))
-    yield Note(text=f"What learns: {chosen.strategy.title}. {why(situation)} {preset_for(situation).about}")
+    yield Note(text=f"Chosen: {chosen.strategy.title}. {why(situation)} {preset_for(situation).about}")
     return chosen
 
 

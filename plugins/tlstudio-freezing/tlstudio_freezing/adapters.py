@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from tlstudio.api import Backbone, FreezePlan, FreezingSpec, Options, PlanContext, StateDict
-from tlstudio_freezing.options import NormStats, StageOptions, stage_factor
+from tlstudio_freezing.options import StageOptions, norm_stats, stage_factor
 
 
 class LoraOptions(StageOptions):
@@ -15,7 +15,6 @@ class LoraOptions(StageOptions):
         1.0, gt=0.0, le=10.0, allow_inf_nan=False, title="Stage factor",
         description="Adapters learn at this share of the head's learning rate; beside random weights always at the full rate.",
     )  # fmt: skip
-    norm_stats: NormStats = "fixed"
     rank: int = Field(
         8, ge=1, le=256, title="Rank", description="How many directions each layer's change may have; more is abler and slower."
     )
@@ -30,7 +29,7 @@ def lora(context: PlanContext) -> FreezePlan:
     assert isinstance(options, LoraOptions)
     factor = stage_factor(context, options)
     have = [stage for stage in context.stages if stage.adapter_params > 0]
-    return FreezePlan(lr={stage.name: factor for stage in have}, within="adapter", norm_stats=options.norm_stats)
+    return FreezePlan(lr={stage.name: factor for stage in have}, within="adapter", norm_stats=norm_stats(context, options))
 
 
 def prepare(backbone: Backbone, options: Options) -> Backbone:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from tlstudio.api import Backbone, FreezePlan, FreezingSpec, Options, PlanContext
-from tlstudio_freezing.options import StageOptions, stage_factor, weighty
+from tlstudio_freezing.options import StageOptions, norm_stats, stage_factor, weighty
 from tlstudio_freezing.parts import full
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def discriminative(context: PlanContext) -> FreezePlan:
     for stage in context.stages:
         behind -= stage.params > 0
         factors[stage.name] = stage_factor(context, options) * decay ** max(0, behind)
-    return FreezePlan(lr=factors, norm_stats=options.norm_stats)
+    return FreezePlan(lr=factors, norm_stats=norm_stats(context, options))
 
 
 def pull(backbone: Backbone, start: Mapping[str, Tensor], options: Options) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from tlstudio.api import FreezePlan, FreezingSpec, PlanContext
-from tlstudio_freezing.options import StageOptions, stage_factor
+from tlstudio_freezing.options import StageOptions, norm_stats, stage_factor
 
 
 class InsideOptions(StageOptions):
@@ -34,7 +34,7 @@ def _inside(context: PlanContext, kind: Literal["norm", "bias"]) -> FreezePlan:
     assert isinstance(options, InsideOptions)
     factor = stage_factor(context, options)
     have = [stage for stage in context.stages if (stage.norm_params if kind == "norm" else stage.bias_params) > 0]
-    return FreezePlan(lr={stage.name: factor for stage in have}, within=kind, norm_stats=options.norm_stats)
+    return FreezePlan(lr={stage.name: factor for stage in have}, within=kind, norm_stats=norm_stats(context, options))
 
 
 SPECS = (

@@ -17,11 +17,11 @@ StageFactor = Annotated[
     ),
 ]  # fmt: skip
 NormStats = Annotated[
-    Literal["fixed", "update", "recalibrated"],
+    Literal["auto", "fixed", "update", "recalibrated"],
     Field(
         title="Batch-norm statistics",
         description="The running means and variances of learning stages follow every batch (update), stay (fixed), or are "
-        "taken anew from the training images after each epoch (recalibrated).",
+        "taken anew from the training images after each epoch (recalibrated). Auto: fixed for trained weights, else update.",
     ),
 ]
 
@@ -30,12 +30,23 @@ class StageOptions(Options):
     """How fast stages learn, and what becomes of their batch-norm statistics."""
 
     stage_factor: StageFactor = 0.1
-    norm_stats: NormStats = "update"
+    norm_stats: NormStats = "auto"
 
 
 def stage_factor(context: PlanContext, options: StageOptions) -> float:
     """The factor of a learning stage: where the backbone starts from random weights, there is nothing to protect."""
     return options.stage_factor if context.pretrained else 1.0
+
+
+def norm_stats(context: PlanContext, options: StageOptions) -> Literal["fixed", "update", "recalibrated"]:
+    """What becomes of batch-norm statistics.
+
+    Those of trained weights come from a million images; in the few steps of a small data set a running average only falls
+    behind the weights, and validation sees a network that never was (measured: `tests/benchmarks/strategies.py`).
+    """
+    if options.norm_stats == "auto":
+        return "fixed" if context.pretrained else "update"
+    return options.norm_stats
 
 
 def weighty(context: PlanContext) -> list[int]:
@@ -51,7 +62,7 @@ def learning_from(context: PlanContext, first: int, options: StageOptions) -> Fr
 def learning(context: PlanContext, stages: Iterable[StageInfo], options: StageOptions) -> FreezePlan:
     """A plan in which these stages learn, all at the same rate."""
     factor = stage_factor(context, options)
-    return FreezePlan(lr={stage.name: factor for stage in stages}, norm_stats=options.norm_stats)
+    return FreezePlan(lr={stage.name: factor for stage in stages}, norm_stats=norm_stats(context, options))
 
 
 def last(context: PlanContext, count: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from tlstudio.api import FreezePlan, FreezingSpec, PlanContext
-from tlstudio_freezing.options import StageOptions, last, learning, learning_from, weighty
+from tlstudio_freezing.options import StageOptions, last, learning, learning_from, norm_stats, weighty
 
 
 class GradualOptions(StageOptions):
@@ -47,7 +47,7 @@ def chain_thaw(context: PlanContext) -> FreezePlan:
     counted = weighty(context)
     now = _phase(context.epoch, context.epochs, len(counted) + 2)
     if now == 0:
-        return FreezePlan(norm_stats=options.norm_stats)
+        return FreezePlan(norm_stats=norm_stats(context, options))
     if now <= len(counted):
         return learning(context, [context.stages[counted[now - 1]]], options)
     return learning_from(context, 0, options)
