@@ -15,6 +15,7 @@ CIFAR = ROOT.parent / "shared" / "data" / "cifar10-images.zip"
 
 LITE0, RESNET = "tf_efficientnet_lite0", "resnet18"
 TLSTUDIO = "tlstudio"
+_HEAD_ONLY = "freezing.strategy=freezing/head-only"
 VIEWS = 4
 """What `augment.views` is by default: in so many epochs a frozen beginning is computed, later ones come from the cache."""
 
@@ -90,8 +91,8 @@ def _probe(settings: Settings) -> list[Contestant]:
         _peer("Lightning", "lightning_fit.py", settings, epochs=epochs, needs="lightning"),
         _peer("timm-style script", "timm_style.py", settings, epochs=epochs),
         _peer("fastai", "fastai_fit.py", settings, epochs=epochs, needs="fastai"),
-        _studio(settings, epochs=epochs, name="tlstudio, first run"),
-        _studio(settings, epochs=epochs, name="tlstudio, next run", home="used"),
+        _studio(settings, _HEAD_ONLY, epochs=epochs, name="tlstudio, first run"),
+        _studio(settings, _HEAD_ONLY, epochs=epochs, name="tlstudio, next run", home="used"),
     ]
 
 
@@ -134,7 +135,16 @@ def _limit(backbone: str, weights: str) -> Callable[[Settings], list[Contestant]
 def _cifar(settings: Settings) -> list[Contestant]:
     tenth = settings.cifar.with_name(settings.cifar.name + "-tenth")
     peer = (str(HERE / "peers" / "tutorial.py"), str(tenth), str(settings.weights), "--epochs", "1", "--seed", "{seed}")
-    studio = ("-m", "tlstudio", "train", str(settings.cifar), f"run.epochs={settings.epochs}", "run.seed={seed}", "--json")
+    studio = (
+        "-m",
+        "tlstudio",
+        "train",
+        str(settings.cifar),
+        _HEAD_ONLY,
+        f"run.epochs={settings.epochs}",
+        "run.seed={seed}",
+        "--json",
+    )
     return [
         Contestant(name="tutorial loop, scaled", command=peer, needs="timm", times=10.0 * settings.epochs),
         Contestant(name=TLSTUDIO, command=studio),

@@ -130,8 +130,24 @@ def main() -> int:
     if options.write:
         from strategy_report import write
 
-        write(records, catalog)
+        measured = {name: SETS[name].title for name in SETS if any(record["data"] == name for record in records)}
+        strategies = {name: spec.title for name, spec in catalog.strategies.items()}
+        write(records, measured, strategies, {name: _chosen(catalog, folders[name], SETS[name]) for name in measured})
     return 0
+
+
+def _chosen(catalog: Any, folder: Path, images: Images) -> str:
+    """The strategy that is chosen for these images where the user leaves it open."""
+    from tlstudio.api.config import parse_config
+    from tlstudio.data.curation import Curation
+    from tlstudio.engine.likeness import look_at
+
+    config = parse_config({"data": {"path": str(folder), "image_size": images.size}})
+    recipe = catalog.resolve(config, workspace=paths.workspace())
+    found = recipe.open_images()
+    splits = Curation(found, recipe.config.data, paths.workspace()).table.splits
+    situation = look_at(recipe, found, splits)
+    return str(catalog.resolve(config, workspace=paths.workspace(), situation=situation).config.freezing.strategy)
 
 
 def _measure(catalog: Any, folder: Path, images: Images, strategy: str, seed: int) -> dict[str, Any]:
@@ -154,9 +170,9 @@ def _measure(catalog: Any, folder: Path, images: Images, strategy: str, seed: in
             losses.append(event.val["loss"])
     shutil.rmtree(paths.home() / "workspace" / "runs", ignore_errors=True)
     return {
-        "data": images.name, "strategy": strategy, "seed": seed, "epochs": EPOCHS, "size": images.size, "accuracies": accuracies,
-        "losses": losses, "seconds": time.monotonic() - began, "date": date.today().isoformat(), "commit": _commit(),
-        "machine": machine(), "versions": versions(),
+        "data": images.name, "strategy": strategy, "seed": seed, "epochs": EPOCHS, "size": images.size,
+        "accuracies": accuracies, "losses": losses, "seconds": time.monotonic() - began,
+        "date": date.today().isoformat(), "commit": _commit(), "machine": machine(), "versions": versions(),
     }  # fmt: skip
 
 

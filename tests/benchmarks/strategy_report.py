@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from measure import ROOT
+from plot import _EDGE, _HEAD, _ROW, GRID, LIGHT, WIDTH, _text
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QGuiApplication, QImage, QPainter, QPen
-
-from plot import _EDGE, _HEAD, _ROW, GRID, LIGHT, WIDTH, _text
 
 FOLDER = ROOT / "resources" / "help"
 PAGE, PICTURE = "strategy-table.md", "strategy-table.png"
@@ -71,11 +70,11 @@ def page(
         "- **CIFAR-10, 50 a class**: 500 small pictures of ten classes to learn from, 500 to measure.",
         "- **Textiles**: 240 pictures of woven cloth without and with small and large defects, 240 to measure; as far from "
         "photographs as can be.", "",
-        "Differences of two points and less are chance: a single image of ants and bees is 0.65 %, of the others 0.2 and 0.4 %. "
-        "A longer budget favours strategies that change more.", "",
+        "Differences of two points and less are chance: a single image of ants and bees is 0.65 %, of the others 0.2 and "
+        "0.4 %. A longer budget favours strategies that change more.", "",
         "## How it was measured", "",
-        f"EfficientNet-Lite0 from its ImageNet weights, {one['epochs']} epochs, batches of 32, {seeds} seeds; side of the images "
-        f"in pixels: {sizes}. {one['machine']}; tlstudio at {commits}. In a checkout:", "",
+        f"EfficientNet-Lite0 from its ImageNet weights, {one['epochs']} epochs, batches of 32, {seeds} seeds; side of the "
+        f"images in pixels: {sizes}. {one['machine']}; tlstudio at {commits}. In a checkout:", "",
         '    pip install -e ".[benchmark]"', "    python tests/benchmarks/strategies.py --write", "",
     ])  # fmt: skip
 

@@ -52,7 +52,8 @@ def test_coloured_stripes_and_circles_are_not(catalog, tmp_path, photos, install
 def test_tiny_images_are_far_without_asking_the_network(catalog, tmp_path, installed):
     found = look(catalog, tmp_path, "data.dataset=datasets/digits")
     assert found.likeness is None
-    assert "tiny" in found.signs and found.far
+    assert "tiny" in found.signs
+    assert found.far
 
 
 def test_the_look_moves_no_generator(catalog, tmp_path, photos, installed):
@@ -70,7 +71,8 @@ def test_a_run_says_what_it_chose_and_keeps_the_choice(tiny_catalog, tmp_path, p
     events = list(start_run(config, tiny_catalog, tmp_path / "workspace", Control()))
     assert isinstance(events[-1], RunFinished), events[-1]
     chosen = [event.text for event in events if isinstance(event, Note) and event.text.startswith("Chosen: ")]
-    assert len(chosen) == 1 and "no trained weights" in chosen[0]
+    assert len(chosen) == 1
+    assert "no trained weights" in chosen[0]
     folder = next((tmp_path / "workspace" / "runs").iterdir())
     kept = json.loads((folder / "config.json").read_text())
     assert kept["freezing"]["strategy"] == "freezing/full"

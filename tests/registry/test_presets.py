@@ -32,7 +32,8 @@ def test_each_situation_has_its_preset(found, name):
 
 def test_every_preset_is_a_valid_configuration_and_explains_itself_in_a_sentence(catalog, tmp_path):
     for preset in PRESETS:
-        assert preset.about.endswith(".") and preset.about.count(". ") == 0
+        assert preset.about.endswith(".")
+        assert ". " not in preset.about
         config = preset.applied(with_overrides(TrainConfig(), [f"data.dataset={SAMPLE_DATASET}", "model.weights=none"]))
         recipe = catalog.resolve(config, workspace=tmp_path)
         assert recipe.config.freezing.strategy == preset.settings["freezing.strategy"]
@@ -71,7 +72,8 @@ def test_until_somebody_has_looked_the_recipe_says_that_it_is_not_decided(catalo
     assert decided.config.freezing.strategy == find_preset("many-far").settings["freezing.strategy"]
     assert decided.config.optim.learning_rate == decided.strategy.learning_rate
     again = catalog.resolve(decided.config, workspace=tmp_path)  # as `tlstudio train config.json` does
-    assert again.strategy == decided.strategy and not again.undecided
+    assert again.strategy == decided.strategy
+    assert not again.undecided
 
 
 def test_a_situation_can_be_sent_to_other_processes():
