@@ -51,7 +51,7 @@ def test_a_page_has_the_medians_and_scales_what_was_run_in_part(settings, tmp_pa
     text = page(Results(tmp_path / "results.json"), picture=False)
     assert "| tutorial loop, scaled | 5,020 s | 1.0 |" in text  # 20 s of start and 5 epochs of ten times 100 s
     assert "| tlstudio | 120 s | 41.8 |" in text
-    assert "tlstudio train cifar-60000 run.epochs=5" in text
+    assert "tlstudio train cifar-60000 freezing.strategy=freezing/head-only" in text
 
 
 def test_a_round_that_was_measured_with_another_command_is_measured_again(settings, tmp_path):

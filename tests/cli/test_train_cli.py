@@ -117,3 +117,15 @@ def test_delete_moves_to_the_trash(cli, photos, tmp_path):
     assert moved["id"] == info["id"]
     assert cli("runs", "list", "--json").json == []
     assert (tmp_path / "workspace" / "trash").is_dir()
+
+
+def test_a_preset_is_taken_by_its_name(cli, photos):
+    done = cli("train", photos, "--preset", "scratch", "model.weights=none", "run.epochs=1", "data.image_size=32", "--json")
+    assert done.code == 0, done.err
+    assert done.events[0]["config"]["freezing"]["strategy"] == "freezing/full"
+
+
+def test_an_unknown_preset_is_answered_with_those_that_there_are(cli, photos):
+    done = cli("train", photos, "--preset", "nothing")
+    assert done.code == 2
+    assert "many-far: " in done.err

@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 _SETTINGS_HELP = "Settings by their dotted name, such as run.epochs=5 or model.backbone=torchvision/resnet18."
 
 Settings = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help=_SETTINGS_HELP, show_default=False)]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        "--preset", metavar="NAME", show_default=False,
+        help="Settings for a situation: few-close, few-far, many-close, many-far (images, how near to photographs), scratch. "
+        "Without it the images are looked at.",
+    ),
+]  # fmt: skip
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
@@ -41,6 +49,7 @@ def train(
         str, typer.Argument(metavar="DATA|CONFIG.json", help="Images: a folder, an archive, a CSV; or a configuration.")
     ],
     settings: Settings = None,
+    preset: Preset = None,
     as_json: AsJson = False,
 ) -> None:
     """Train a model.
@@ -51,7 +60,7 @@ def train(
     session = session_of(context)
     with _errors_as_events(as_json):
         catalog = session.catalog()
-        config = configure(source, settings or [], catalog, session.workspace)
+        config = _with_preset(configure(source, settings or [], catalog, session.workspace), preset)
     raise typer.Exit(run(config, catalog, session, as_json=as_json))
 
 
@@ -101,6 +110,19 @@ def configure(source: str, settings: Sequence[str], catalog: Catalog, workspace:
     if problems:
         raise ConfigError(tuple(problems))
     return config
+
+
+def _with_preset(config: TrainConfig, name: str | None) -> TrainConfig:
+    from tlstudio.api.errors import UserError
+    from tlstudio.registry.presets import PRESETS, find_preset
+
+    if name is None:
+        return config
+    try:
+        return find_preset(name).applied(config)
+    except KeyError:
+        known = "\n".join(f"{preset.name}: {preset.about}" for preset in PRESETS)
+        raise UserError(f"There is no preset {name!r}.", detail=known, hint="Choose one of those.") from None
 
 
 def _name_problems(config: TrainConfig, catalog: Catalog, workspace: Path, *, alone: bool) -> tuple[Problem, ...]:

@@ -79,8 +79,8 @@ PRESETS = (
     Preset(
         name="few-far",
         title="Few images of another kind",
-        about="The late stages know nothing of such pictures: first the head learns, then everything, gently.",
-        settings={"freezing.strategy": "freezing/lp-ft"},
+        about="The late stages know nothing of such pictures: everything learns, early stages more slowly.",
+        settings={"freezing.strategy": "freezing/discriminative"},
     ),
     Preset(
         name="many-close",
