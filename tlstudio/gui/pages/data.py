@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, QTimer, Slot
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QFileDialog, QLabel, QProgressBar, QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
 from tlstudio.gui import theme
@@ -40,6 +41,8 @@ class DataPage(QWidget):
         self._view: DataView | None = None
         self._tell = QTimer(self, singleShot=True, interval=_BURST_MS)
         self._tell.timeout.connect(self._tell_others)
+        self._behind = False
+        self._undrawn: Opened | None = None
         self.opened: Opened | None = None
         self.error = ErrorView()
         self.error.add_button(self.tr("Open something else…"), self.ask_folder)
@@ -63,6 +66,7 @@ class DataPage(QWidget):
             self._view = DataView(self._context, self._memory, self.ask_folder, self.ask_file, self.open_sample)
             self._view.edited.connect(self._edited)
             self.stack.addWidget(self._view)
+        self.draw()
         return self._view
 
     # Opening
@@ -86,8 +90,14 @@ class DataPage(QWidget):
             progress=self._show_progress,
         )
 
-    def open_when_ready(self, path: Path | None) -> None:
-        """Open a path, or the sample, once the plugins are loaded, unless the user cancels or opens something else by then."""
+    def open_when_ready(self, path: Path | None, *, behind: bool = False) -> None:
+        """Open a path, or the sample, once the plugins are loaded, unless the user cancels or opens something else by then.
+
+        Args:
+            path: folder, archive or file; ``None`` for the sample.
+            behind: another page comes to the front then; the images are drawn when somebody looks at them.
+        """
+        self._behind = behind
         self._show_opening(path.name if path is not None else self.tr("the sample"))
         self._waiting = lambda: _config_of(path)
 
@@ -127,12 +137,26 @@ class DataPage(QWidget):
             self.open_config(config_of())
 
     def _show(self, opened: Opened) -> None:
-        self.opened = opened
-        self.view.show_data(opened)
-        self.stack.setCurrentWidget(self.view)
+        self.opened = self._undrawn = opened
+        if not self._behind:
+            self.draw()
         self._memory.add_recent(opened.config)
         self._tell.stop()
         self._tell_others()
+
+    def draw(self) -> None:
+        """Show the opened images, if that was put off."""
+        opened, self._undrawn = self._undrawn, None
+        self._behind = False
+        if opened is not None:
+            self.view.show_data(opened)
+            self.stack.setCurrentWidget(self.view)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Somebody looks."""
+        super().showEvent(event)
+        if self._undrawn is not None:
+            self.draw()
 
     def _show_progress(self, at: tuple[int, int]) -> None:
         done, total = at
