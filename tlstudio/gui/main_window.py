@@ -275,7 +275,7 @@ def _make_page(name: str, window: MainWindow) -> QWidget:
     if name == "train":
         from tlstudio.gui.pages.train import TrainPage
 
-        return TrainPage(context)
+        return TrainPage(context, window.stack)  # a part made within its parent is not styled anew when it is put there
     if name == "runs":
         from tlstudio.gui.pages.runs import RunsPage
 

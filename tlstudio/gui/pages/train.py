@@ -46,10 +46,12 @@ class TrainPage(QWidget):
         self._run = ""
         self._ended: set[str] = set()
         self._painted = False
-        self.form = TrainForm()
-        self.network = NetworkView()
-        self.curves = RunCurves()
-        self.monitor = RunMonitor()
+        self._stack = QStackedWidget(self)
+        self._work = QWidget(self._stack)
+        self.form = TrainForm(self)
+        self.network = NetworkView(self._work)
+        self.curves = RunCurves(self._work)
+        self.monitor = RunMonitor(self._work)
         self.empty = self._make_empty()
         self._build()
         self._connect()
@@ -270,14 +272,12 @@ class TrainPage(QWidget):
         return empty
 
     def _build(self) -> None:
-        self._work = QWidget()
         column = QVBoxLayout(self._work)
         column.setContentsMargins(2 * theme.GRID, theme.GRID, 2 * theme.GRID, theme.GRID)
         column.setSpacing(theme.GRID + theme.HALF)
         column.addWidget(self.network)
         column.addWidget(self.curves, 1)
         column.addWidget(self.monitor)
-        self._stack = QStackedWidget()
         self._stack.addWidget(self.empty)
         self._stack.addWidget(self._work)
         line = QFrame()

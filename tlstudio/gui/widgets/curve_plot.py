@@ -370,7 +370,7 @@ class _View(pg.PlotWidget):
     all_wanted = Signal()
 
     def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
+        super().__init__(parent, enableMenu=False)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setMinimumSize(160, 120)
         self.setAntialiasing(False)
