@@ -60,7 +60,7 @@ class Startup(QObject):
         )
 
     def _plugins_loaded(self, catalog: Catalog) -> None:
-        # Neither the Train page's modules nor the plots' library make a Qt object when they are imported, so another thread may.
+        # Neither the Train page's modules nor the plots' library make a Qt object on import: another thread may import them.
         run_in_background(
             self,
             lambda _task: importlib.import_module("tlstudio.gui.pages.train"),

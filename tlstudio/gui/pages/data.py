@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QFileDialog, QLabel, QProgressBar, QPushButton, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLabel, QProgressBar, QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
 from tlstudio.gui import theme
 from tlstudio.gui.context import AppContext, OpenedData
 from tlstudio.gui.memory import Memory, title_of
 from tlstudio.gui.widgets.background import Task, run_in_background
 from tlstudio.gui.widgets.empty_state import EmptyState
-from tlstudio.gui.widgets.error_view import ErrorView
 
 if TYPE_CHECKING:
     from tlstudio.api.config import DataConfig
     from tlstudio.gui.opening import Opened
     from tlstudio.gui.pages.data_view import DataView
+    from tlstudio.gui.widgets.error_view import ErrorView
     from tlstudio.registry import Catalog
 
 _ARCHIVES = "*.zip *.tar *.tar.gz *.tgz *.tar.bz2 *.tar.xz"
@@ -44,13 +44,11 @@ class DataPage(QWidget):
         self._behind = False
         self._undrawn: Opened | None = None
         self.opened: Opened | None = None
-        self.error = ErrorView()
-        self.error.add_button(self.tr("Open something else…"), self.ask_folder)
-        self._back = self.error.add_button(self.tr("Back"), self.show_grid)
+        self._error: ErrorView | None = None
         self.empty = self._make_empty()
         self.loading = self._make_loading()
         self.stack = QStackedWidget()
-        for widget in (self.empty, self.loading, self.error):
+        for widget in (self.empty, self.loading):
             self.stack.addWidget(widget)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -68,6 +66,18 @@ class DataPage(QWidget):
             self.stack.addWidget(self._view)
         self.draw()
         return self._view
+
+    @property
+    def error(self) -> ErrorView:
+        """What went wrong; made when first needed."""
+        if self._error is None:
+            from tlstudio.gui.widgets.error_view import ErrorView
+
+            self._error = ErrorView()
+            self._error.add_button(self.tr("Open something else…"), self.ask_folder)
+            self._back = self._error.add_button(self.tr("Back"), self.show_grid)
+            self.stack.addWidget(self._error)
+        return self._error
 
     # Opening
 
@@ -111,12 +121,16 @@ class DataPage(QWidget):
 
     def ask_folder(self) -> None:
         """Let the user choose a folder."""
+        from PySide6.QtWidgets import QFileDialog
+
         name = QFileDialog.getExistingDirectory(self, self.tr("Open a folder of images"), self._start_folder())
         if name:
             self.open_path(Path(name))
 
     def ask_file(self) -> None:
         """Let the user choose a file of labels or an archive."""
+        from PySide6.QtWidgets import QFileDialog
+
         kinds = self.tr("Data ({labels} {archives});;All files (*)").format(labels=_LABELS, archives=_ARCHIVES)
         name, _ = QFileDialog.getOpenFileName(self, self.tr("Open a file of labels or an archive"), self._start_folder(), kinds)
         if name:
