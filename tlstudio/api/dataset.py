@@ -30,7 +30,7 @@ _STEP = 65_536
 class Options(BaseModel):
     """Base of the options that a data set or a freezing strategy takes; a field is a form field and a dotted key."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)  # plugins bring twenty, of which a run uses two
 
 
 @dataclass(frozen=True, kw_only=True)

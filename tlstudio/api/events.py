@@ -5,6 +5,7 @@ A live plot and the plot of an old run read the same events through the same cod
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 
 class _Event(BaseModel):
-    model_config = ConfigDict(frozen=True, ser_json_inf_nan="strings")
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="strings", defer_build=True)  # a window starts without events
 
     run: str = ""
     """The run's id."""
@@ -33,7 +34,7 @@ class RunStarted(_Event):
 class StageState(BaseModel):
     """A stage of the network as the stage strip draws it; ``factor`` is the learning-rate factor, 0 = frozen."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     name: str
     params: int
@@ -146,7 +147,10 @@ Event = (
     RunStarted | Prepared | Progress | EpochStarted | StepDone | EpochDone | Note | CheckpointSaved | RunFinished | RunFailed
 )
 
-_adapter: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
+
+@functools.cache
+def _adapter() -> TypeAdapter[Event]:
+    return TypeAdapter(Annotated[Event, Field(discriminator="event")])
 
 
 def parse_event(line: str | bytes) -> Event:
@@ -155,9 +159,9 @@ def parse_event(line: str | bytes) -> Event:
     Raises:
         pydantic.ValidationError: the line is no event.
     """
-    return _adapter.validate_json(line)
+    return _adapter().validate_json(line)
 
 
 def parse_event_dict(data: Mapping[str, Any]) -> Event:
     """The same from a mapping that is already parsed."""
-    return _adapter.validate_python(data)
+    return _adapter().validate_python(data)

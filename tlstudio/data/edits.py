@@ -8,6 +8,7 @@ and gets them back with its return.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,7 +32,7 @@ Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class _Edit(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)  # until the first edit
 
 
 class Relabel(_Edit):
@@ -86,7 +87,11 @@ class Together(_Edit):
 
 
 Edit = Simple | Together
-_EDITS: TypeAdapter[Edit] = TypeAdapter(Annotated[Edit, Field(discriminator="op")])
+
+
+@functools.cache
+def _edits() -> TypeAdapter[Edit]:
+    return TypeAdapter(Annotated[Edit, Field(discriminator="op")])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,7 +221,7 @@ class Journal:
             if self.undone:
                 self.done.append(self.undone.pop())
         else:
-            self.done.append(_EDITS.validate_python(record))
+            self.done.append(_edits().validate_python(record))
             self.undone.clear()
 
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +25,11 @@ from tlstudio import paths
 from tlstudio.api.config import DataConfig
 from tlstudio.api.dataset import ImageSet
 from tlstudio.data.curation import identity
-from tlstudio.data.duplicates import Pairs
 from tlstudio.data.measure import COLUMNS, NOT_MEASURED, Measures
 from tlstudio.data.threads import Progress
+
+if TYPE_CHECKING:
+    from tlstudio.data.duplicates import Pairs
 
 _VERSION = [2, tlstudio.__version__]
 _TEXTS = ("groups", "files")
@@ -132,6 +134,8 @@ class Index:
 
     def load_pairs(self, measures: Measures, *, flips: bool) -> Pairs | None:
         """The near duplicates that were found among exactly these looks before, or ``None``."""
+
+        from tlstudio.data.duplicates import Pairs
 
         def read(database: sqlite3.Connection) -> Pairs | None:
             if _about(database).get("pairs") != _seal(measures, flips):

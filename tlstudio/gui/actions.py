@@ -9,6 +9,7 @@ from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QMainWindow, QMenu
 
 from tlstudio.gui import theme
+from tlstudio.gui.widgets.first_paint import after_first_paint
 
 
 def _always() -> bool:
@@ -47,6 +48,7 @@ class ActionSet:
         self._window = window
         self.records = tuple(records)
         self._actions = {record.id: self._make(record) for record in self.records}
+        after_first_paint(window, self._draw_icons)  # no menu is open before
 
     def __getitem__(self, key: str) -> QAction:
         """The action with this id."""
@@ -66,13 +68,16 @@ class ActionSet:
         for record in self.records:
             self._actions[record.id].setEnabled(record.enabled())
 
+    def _draw_icons(self) -> None:
+        for record in self.records:
+            if record.icon:
+                theme.set_icon(self._actions[record.id], record.icon)
+
     def _make(self, record: Action) -> QAction:
         action = QAction(record.title, self._window)
         action.setShortcuts([QKeySequence(key) for key in record.keys])
         action.setStatusTip(record.tip)
         action.setToolTip(record.tip or record.title)
-        if record.icon:
-            theme.set_icon(action, record.icon)
         action.triggered.connect(lambda _checked=False: record.run())
         self._window.addAction(action)
         return action

@@ -36,6 +36,7 @@ def run_window(
     Returns:
         The exit status; 0 when all went well.
     """
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # none is used; looking for them reads 90 files
     gc.disable()  # the net below collects in this thread alone; and importing is a tenth faster without
     if sys.platform == "win32":
         importlib.import_module("torch")  # on Windows its libraries must be loaded before Qt's
@@ -52,13 +53,14 @@ def run_window(
     from tlstudio.gui.memory import Memory
     from tlstudio.gui.startup import Startup
     from tlstudio.gui.widgets.background import finish_all
+    from tlstudio.gui.widgets.first_paint import after_first_paint
 
     app = QApplication.instance() or QApplication(sys.argv[:1])
     assert isinstance(app, QApplication)
     app.setApplicationName("tlstudio")
     app.setApplicationDisplayName("Transfer Learning Studio")
     app.setApplicationVersion(__version__)
-    net = safety.install()
+    net = safety.install(write=False)
     memory = Memory()
     theme.apply(memory.theme, memory.points)
     app.setWindowIcon(theme.icon("stack", theme.colors().accent, size=64))
@@ -67,6 +69,7 @@ def run_window(
     net.fault.connect(context.problem)
     startup = Startup(window, open_path=open_path, demo=demo, plugins_off=plugins_off, all_plugins_off=all_plugins_off)
     startup.warm.connect(net.settled)
+    after_first_paint(window, net.write_log)
     _close_on_signals(window)
     window.show()
     status = app.exec()

@@ -7,9 +7,10 @@ import os
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Slot
-from PySide6.QtWidgets import QMessageBox
 
 if TYPE_CHECKING:
+    from PySide6.QtWidgets import QMessageBox
+
     from tlstudio.gui.main_window import MainWindow
 
 _PATIENCE_MS = 30_000
@@ -61,6 +62,8 @@ class Closer(QObject):
             self._poll.start()
 
     def _ask(self) -> None:
+        from PySide6.QtWidgets import QMessageBox
+
         box = self.question = QMessageBox(self._window)
         box.setIcon(QMessageBox.Icon.Question)
         box.setWindowTitle(self.tr("Training is going on"))
@@ -96,6 +99,8 @@ class Closer(QObject):
 
     @Slot()
     def _ask_to_leave(self) -> None:
+        from PySide6.QtWidgets import QMessageBox
+
         box = QMessageBox(self._window)
         box.setIcon(QMessageBox.Icon.Warning)
         box.setWindowTitle(self.tr("Still waiting"))

@@ -18,8 +18,6 @@ from tlstudio.gui.memory import Memory, title_of
 from tlstudio.gui.pages.data import DataPage
 from tlstudio.gui.rail import Rail
 from tlstudio.gui.status import StatusBar
-from tlstudio.gui.widgets.error_dialog import ErrorDialog
-from tlstudio.gui.widgets.palette import CommandPalette
 
 if TYPE_CHECKING:
     from tlstudio.api.config import DataConfig
@@ -37,6 +35,7 @@ class MainWindow(QMainWindow):
         self.context, self.memory = context, memory
         self._pages: dict[str, QWidget] = {}
         self._help: Any = None
+        self._errors: Any = None
         self._device = ""
         self.setWindowTitle(self.tr("Transfer Learning Studio"))
         self.setMinimumSize(960, 600)
@@ -53,7 +52,6 @@ class MainWindow(QMainWindow):
         self.setCentralWidget(central)
         self.status = StatusBar(context, self)
         self.setStatusBar(self.status)
-        self.errors = ErrorDialog(self)
         self.closer = closing.Closer(self)
         self.actions_by_id = ActionSet(self, commands(self))
         self._fill_menus()
@@ -75,6 +73,15 @@ class MainWindow(QMainWindow):
     def train_page(self) -> Any:
         """The Train page, or ``None`` while nobody has looked at it."""
         return self._pages.get("train")
+
+    @property
+    def errors(self) -> Any:
+        """The dialog of problems; made for the first one."""
+        from tlstudio.gui.widgets.error_dialog import ErrorDialog
+
+        if self._errors is None:
+            self._errors = ErrorDialog(self)
+        return self._errors
 
     def page(self, name: str) -> QWidget:
         """A page by name, made where it is not there yet."""
@@ -130,6 +137,8 @@ class MainWindow(QMainWindow):
 
     def show_palette(self) -> None:
         """Open the command palette."""
+        from tlstudio.gui.widgets.palette import CommandPalette
+
         CommandPalette(self.actions_by_id.records, self).open_at_top()
 
     def set_device(self, text: str) -> None:
@@ -275,7 +284,7 @@ def _make_page(name: str, window: MainWindow) -> QWidget:
     if name == "train":
         from tlstudio.gui.pages.train import TrainPage
 
-        return TrainPage(context)
+        return TrainPage(context, window.stack)  # a part made within its parent is not styled anew when it is put there
     if name == "runs":
         from tlstudio.gui.pages.runs import RunsPage
 

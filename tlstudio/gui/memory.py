@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from PySide6.QtCore import QByteArray, QSettings
 
-from tlstudio import paths, safe_io
-from tlstudio.api.images import printable
+from tlstudio import paths
 from tlstudio.gui.theme import Choice
 
 if TYPE_CHECKING:
@@ -114,6 +113,8 @@ class Memory:
 
     def add_recent(self, config: DataConfig) -> None:
         """This was opened now."""
+        from tlstudio import safe_io
+
         item = config.model_dump(mode="json", exclude_defaults=True)
         new = _recent(item)
         items = [item, *(known.item for known in self.recent() if new is None or _key(known) != _key(new))][:_MAX_RECENT]
@@ -130,6 +131,8 @@ class Memory:
 def title_of(config: Source) -> str:
     """A short name for opened data: the folder's or file's name, else the kind of data."""
     if config.path:
+        from tlstudio.api.images import printable
+
         name = config.path.replace("\\", "/").rstrip("/").rpartition("/")[2]
         return printable(name or config.path)
     return (config.dataset or "?").rpartition("/")[2].replace("-", " ").replace("_", " ").capitalize()

@@ -15,12 +15,13 @@ from tlstudio.api.errors import DataError
 from tlstudio.data.curation import Curation, with_chosen_split
 from tlstudio.data.edits import Table
 from tlstudio.data.index import Index
-from tlstudio.data.query import Known, Sort, find, sort
 from tlstudio.registry import Catalog
 from tlstudio.registry.catalog import within_limits
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from tlstudio.data.query import Known, Sort
 
 ANY = -2
 """A filter that lets everything through."""
@@ -83,6 +84,8 @@ def open_data(catalog: Catalog, config: DataConfig, workspace: Path) -> Opened:
 
 def filter_rows(known: Known, wanted: Filter) -> NDArray[np.int64]:
     """The rows that a filter leaves, in its order; raises `UserError` where its text cannot be understood."""
+    from tlstudio.data.query import find, sort
+
     mask = np.ones(len(known.images), bool)
     if wanted.label != ANY:
         mask &= known.images.labels == wanted.label

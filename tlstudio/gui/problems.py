@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import sys
 import traceback
 from dataclasses import dataclass
@@ -56,6 +55,7 @@ def describe(error: object) -> Described:
 
 def versions() -> str:
     """Versions and machine, one a line; imports nothing heavy."""
+    import platform
     from importlib import metadata
 
     lines = [

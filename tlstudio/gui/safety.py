@@ -7,11 +7,10 @@ Python's cyclic collector destroys Qt objects in whatever thread trips it, so it
 from __future__ import annotations
 
 import contextlib
+import copy
 import faulthandler
 import gc
-import json
 import logging
-import logging.handlers
 import queue
 import sys
 import threading
@@ -19,12 +18,15 @@ import time
 import traceback
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from PySide6.QtCore import QMessageLogContext, QObject, QTimer, QtMsgType, Signal, Slot, qInstallMessageHandler
 
 from tlstudio import paths
 from tlstudio.api.errors import UserError
+
+if TYPE_CHECKING:
+    import logging.handlers
 
 logger = logging.getLogger("tlstudio")
 
@@ -52,7 +54,12 @@ class Safety(QObject):
         self._ticks = 0
         self._frozen = False
         self._crash_file: IO[str] | None = None
-        self._listener, self._handler = _start_log(log_folder)
+        self._log_folder = log_folder
+        self._listener: logging.handlers.QueueListener | None = None
+        self._handler = _Waiting()
+        logger.addHandler(self._handler)
+        if logger.level == logging.NOTSET:
+            logger.setLevel(logging.INFO)
         self._had_gc = gc.isenabled()
         self._hooks = (sys.excepthook, threading.excepthook, sys.unraisablehook)
         sys.excepthook = self._excepthook
@@ -67,8 +74,21 @@ class Safety(QObject):
     def watch_crashes(self, log_folder: Path) -> None:
         """Have hard crashes and stalls of the event loop leave every thread's stack in ``crash.log``."""
         with contextlib.suppress(OSError, ValueError):
+            log_folder.mkdir(parents=True, exist_ok=True)
             self._crash_file = (log_folder / "crash.log").open("a", encoding="utf-8")
             faulthandler.enable(self._crash_file)
+
+    def write_log(self) -> None:
+        """From now on, write the lines to the file; those until now as well. Without a writable folder, none are kept."""
+        if self._listener is not None:
+            return
+        from tlstudio.gui.log_file import write_to
+
+        try:
+            self._log_folder.mkdir(parents=True, exist_ok=True)
+            self._listener = write_to(self._log_folder, self._handler.records)
+        except OSError:
+            logger.removeHandler(self._handler)
 
     def settled(self) -> None:
         """What was imported so far stays for good: leave it out of later collections, which keeps them short."""
@@ -90,6 +110,7 @@ class Safety(QObject):
             faulthandler.disable()
             self._crash_file.close()
             self._crash_file = None
+        self.write_log()  # what went wrong before the window was painted
         logger.removeHandler(self._handler)
         if self._listener is not None:
             with contextlib.suppress(Exception):
@@ -127,17 +148,20 @@ class Safety(QObject):
             self.fault.emit(error)
 
 
-def install(*, log_folder: Path | None = None, crashes: bool = True) -> Safety:
+def install(*, log_folder: Path | None = None, crashes: bool = True, write: bool = True) -> Safety:
     """Put the net in place; keep the result as long as the application lives.
 
     Args:
         log_folder: by default the user's log folder.
         crashes: also leave stacks of hard crashes and stalls there.
+        write: open the log's file now; else lines wait for `Safety.write_log`.
     """
     folder = log_folder or paths.logs()
     safety = Safety(folder)
     if crashes:
         safety.watch_crashes(folder)
+    if write:
+        safety.write_log()
     return safety
 
 
@@ -147,40 +171,20 @@ def _qt_message(kind: QtMsgType, context: QMessageLogContext, message: str | Non
         logger.log(_LEVELS.get(kind, logging.WARNING), "Qt %s: %s", context.category or "", message)
 
 
-def _start_log(folder: Path) -> tuple[logging.handlers.QueueListener | None, logging.Handler]:
-    """A queue in front of the rotating file, so that no thread waits for the disk; without a writable folder, no file."""
-    records: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
-    listener: logging.handlers.QueueListener | None = None
-    handler: logging.Handler = logging.NullHandler()
-    with contextlib.suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
-        target = _QuietFile(folder / "tlstudio.log", maxBytes=5 * 2**20, backupCount=4, encoding="utf-8", errors="replace")
-        target.setFormatter(_JsonLines())
-        listener = logging.handlers.QueueListener(records, target)
-        listener.start()
-        handler = logging.handlers.QueueHandler(records)
-        handler.addFilter(_Repeats())
-    logger.addHandler(handler)
-    if logger.level == logging.NOTSET:
-        logger.setLevel(logging.INFO)
-    return listener, handler
+class _Waiting(logging.Handler):
+    """A queue in front of the file, so that no thread waits for the disk, and that the start does not wait for the file."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
+        self.addFilter(_Repeats())
 
-class _QuietFile(logging.handlers.RotatingFileHandler):
-    def handleError(self, record: logging.LogRecord) -> None:
-        """A log that cannot be written is no reason to disturb anybody."""
-
-
-class _JsonLines(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        line = {
-            "time": round(record.created, 3),
-            "level": record.levelname,
-            "thread": record.threadName,
-            "from": record.name,
-            "text": record.getMessage(),
-        }
-        return json.dumps(line, ensure_ascii=True)
+    def emit(self, record: logging.LogRecord) -> None:
+        """Put it in line with its text made, since what the text is made of may change."""
+        record = copy.copy(record)
+        record.msg = self.format(record)
+        record.args = record.exc_info = record.exc_text = record.stack_info = None
+        self.records.put_nowait(record)
 
 
 class _Repeats(logging.Filter):

@@ -10,18 +10,18 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QEvent, QObject, QTimer, Signal, Slot
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from PySide6.QtWidgets import QStackedWidget, QWidget
 
 from tlstudio.gui.main_window import PAGES, MainWindow
 from tlstudio.gui.widgets.background import run_in_background
+from tlstudio.gui.widgets.first_paint import after_first_paint
 
 if TYPE_CHECKING:
     from tlstudio.registry import Catalog
 
 _PAUSE_MS = 100  # for what the user does meanwhile
 _DATA_FIRST_MS = 2000  # what opens slowly does not hold up torch for longer
-_UNPAINTED_MS = 1000  # a window that starts hidden or minimised is not painted, but gets ready all the same
 
 
 class Startup(QObject):
@@ -43,27 +43,14 @@ class Startup(QObject):
         self._demo = demo
         self._opens = demo or open_path is not None
         self._off, self._all_off = tuple(plugins_off), all_plugins_off
-        self._began = False
         self._plots = False
         self._warming = False
         if self._opens:
-            window.data_page.open_when_ready(open_path)
+            window.data_page.open_when_ready(open_path, behind=demo)
             window.context.data_changed.connect(self._go_on)
-        window.installEventFilter(self)
-        QTimer.singleShot(_UNPAINTED_MS, self, self._begin)
+        after_first_paint(window, self._begin)
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Begin with the window's first paint: after it, not in it."""
-        if event.type() == QEvent.Type.Paint:
-            watched.removeEventFilter(self)
-            QTimer.singleShot(0, self, self._begin)
-        return False
-
-    @Slot()
     def _begin(self) -> None:
-        if self._began:
-            return
-        self._began = True
         off, all_off = self._off, self._all_off
         run_in_background(
             self,
@@ -73,9 +60,14 @@ class Startup(QObject):
         )
 
     def _plugins_loaded(self, catalog: Catalog) -> None:
+        # Neither the Train page's modules nor the plots' library make a Qt object on import: another thread may import them.
+        run_in_background(
+            self,
+            lambda _task: importlib.import_module("tlstudio.gui.pages.train"),
+            done=self._plots_ready,
+            failed=self._no_plots,
+        )
         self._window.context.set_catalog(catalog)
-        # The plots' library makes no Qt object when it is imported, so another thread may do it.
-        run_in_background(self, lambda _task: importlib.import_module("pyqtgraph"), done=self._plots_ready)
 
     def _plots_ready(self, _module: object) -> None:
         self._plots = True
@@ -84,15 +76,21 @@ class Startup(QObject):
         else:
             QTimer.singleShot(_DATA_FIRST_MS, self, self._warm_up)
 
+    def _no_plots(self, error: BaseException) -> None:
+        self._window.data_page.draw()
+        self._window.context.problem.emit(error)
+
     @Slot(object)
     def _go_on(self, _opened: object = None) -> None:
-        """Data and plots are there: show what was asked for, and only then let torch take the interpreter."""
+        """Data and plots are there: show what was asked for, and only when it is painted let torch take the interpreter."""
         if not self._plots:
             return
         if self._demo:
             self._demo = False
             self._window.show_page("train")
-        QTimer.singleShot(0, self, self._warm_up)
+            after_first_paint(self._window.train_page, self._warm_up)
+        else:
+            QTimer.singleShot(0, self, self._warm_up)
 
     @Slot()
     def _warm_up(self) -> None:
@@ -104,6 +102,7 @@ class Startup(QObject):
     def _warmed(self, device: str) -> None:
         self._window.set_device(device)
         self.warm.emit()
+        self._window.data_page.draw()
         self._make_pages(PAGES)
 
     def _make_pages(self, names: tuple[str, ...]) -> None:
@@ -139,6 +138,7 @@ def _warm_up(catalog: Catalog) -> str:
     """Import the engine and with it torch; returns what it computes on. By name, since the window must not import torch."""
     from tlstudio.api.config import DEFAULT_BACKBONE, RunConfig
 
+    importlib.import_module("tlstudio.gui.pages.data_view")  # for a look at the images behind the Train page
     warm = importlib.import_module("tlstudio.engine.warmup").warm_up
     warm(catalog.backbones.get(DEFAULT_BACKBONE))
     return str(importlib.import_module("tlstudio.engine.device").choose_place(RunConfig()).title)

@@ -18,7 +18,6 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO
 
-import filelock
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tlstudio import paths, safe_io
@@ -47,7 +46,7 @@ class WeightsRecord(BaseModel):
         imported_from: the file or address it was taken from.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     format: int = Field(1, ge=1, le=1)
     file: str = Field(min_length=1, max_length=255)
@@ -157,6 +156,8 @@ class WeightsStore:
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         """Hold the lock; clear away what a crash left; tell a full disk in words."""
+        import filelock  # readers need none
+
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with filelock.FileLock(self.folder / _LOCK):

@@ -6,14 +6,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tlstudio import paths, safe_io
 from tlstudio.api.backbone import BackboneSpec, Preprocessing, WeightsSpec
 from tlstudio.api.errors import UserError, WeightsError
 from tlstudio.registry import places
 from tlstudio.registry.store import StoredWeights, WeightsStore
-from tlstudio.runs.store import RunInfo, find_run
+
+if TYPE_CHECKING:
+    from tlstudio.runs.store import RunInfo
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +139,8 @@ def resolve_weights(text: str, name: str, backbone: BackboneSpec, workspace: Pat
     path = Path(text).expanduser()
     if path.is_file():
         return ResolvedWeights(title=str(path), path=path)
+    from tlstudio.runs.store import find_run
+
     run = find_run(workspace, text)
     if run is not None:
         return _of_run(run)

@@ -8,19 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, QTimer, Slot
-from PySide6.QtWidgets import QFileDialog, QLabel, QProgressBar, QPushButton, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import QLabel, QProgressBar, QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
 from tlstudio.gui import theme
 from tlstudio.gui.context import AppContext, OpenedData
 from tlstudio.gui.memory import Memory, title_of
 from tlstudio.gui.widgets.background import Task, run_in_background
 from tlstudio.gui.widgets.empty_state import EmptyState
-from tlstudio.gui.widgets.error_view import ErrorView
 
 if TYPE_CHECKING:
     from tlstudio.api.config import DataConfig
     from tlstudio.gui.opening import Opened
     from tlstudio.gui.pages.data_view import DataView
+    from tlstudio.gui.widgets.error_view import ErrorView
     from tlstudio.registry import Catalog
 
 _ARCHIVES = "*.zip *.tar *.tar.gz *.tgz *.tar.bz2 *.tar.xz"
@@ -40,14 +41,14 @@ class DataPage(QWidget):
         self._view: DataView | None = None
         self._tell = QTimer(self, singleShot=True, interval=_BURST_MS)
         self._tell.timeout.connect(self._tell_others)
+        self._behind = False
+        self._undrawn: Opened | None = None
         self.opened: Opened | None = None
-        self.error = ErrorView()
-        self.error.add_button(self.tr("Open something else…"), self.ask_folder)
-        self._back = self.error.add_button(self.tr("Back"), self.show_grid)
+        self._error: ErrorView | None = None
         self.empty = self._make_empty()
         self.loading = self._make_loading()
         self.stack = QStackedWidget()
-        for widget in (self.empty, self.loading, self.error):
+        for widget in (self.empty, self.loading):
             self.stack.addWidget(widget)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -63,7 +64,20 @@ class DataPage(QWidget):
             self._view = DataView(self._context, self._memory, self.ask_folder, self.ask_file, self.open_sample)
             self._view.edited.connect(self._edited)
             self.stack.addWidget(self._view)
+        self.draw()
         return self._view
+
+    @property
+    def error(self) -> ErrorView:
+        """What went wrong; made when first needed."""
+        if self._error is None:
+            from tlstudio.gui.widgets.error_view import ErrorView
+
+            self._error = ErrorView()
+            self._error.add_button(self.tr("Open something else…"), self.ask_folder)
+            self._back = self._error.add_button(self.tr("Back"), self.show_grid)
+            self.stack.addWidget(self._error)
+        return self._error
 
     # Opening
 
@@ -86,8 +100,14 @@ class DataPage(QWidget):
             progress=self._show_progress,
         )
 
-    def open_when_ready(self, path: Path | None) -> None:
-        """Open a path, or the sample, once the plugins are loaded, unless the user cancels or opens something else by then."""
+    def open_when_ready(self, path: Path | None, *, behind: bool = False) -> None:
+        """Open a path, or the sample, once the plugins are loaded, unless the user cancels or opens something else by then.
+
+        Args:
+            path: folder, archive or file; ``None`` for the sample.
+            behind: another page comes to the front then; the images are drawn when somebody looks at them.
+        """
+        self._behind = behind
         self._show_opening(path.name if path is not None else self.tr("the sample"))
         self._waiting = lambda: _config_of(path)
 
@@ -101,12 +121,16 @@ class DataPage(QWidget):
 
     def ask_folder(self) -> None:
         """Let the user choose a folder."""
+        from PySide6.QtWidgets import QFileDialog
+
         name = QFileDialog.getExistingDirectory(self, self.tr("Open a folder of images"), self._start_folder())
         if name:
             self.open_path(Path(name))
 
     def ask_file(self) -> None:
         """Let the user choose a file of labels or an archive."""
+        from PySide6.QtWidgets import QFileDialog
+
         kinds = self.tr("Data ({labels} {archives});;All files (*)").format(labels=_LABELS, archives=_ARCHIVES)
         name, _ = QFileDialog.getOpenFileName(self, self.tr("Open a file of labels or an archive"), self._start_folder(), kinds)
         if name:
@@ -127,12 +151,26 @@ class DataPage(QWidget):
             self.open_config(config_of())
 
     def _show(self, opened: Opened) -> None:
-        self.opened = opened
-        self.view.show_data(opened)
-        self.stack.setCurrentWidget(self.view)
+        self.opened = self._undrawn = opened
+        if not self._behind:
+            self.draw()
         self._memory.add_recent(opened.config)
         self._tell.stop()
         self._tell_others()
+
+    def draw(self) -> None:
+        """Show the opened images, if that was put off."""
+        opened, self._undrawn = self._undrawn, None
+        self._behind = False
+        if opened is not None:
+            self.view.show_data(opened)
+            self.stack.setCurrentWidget(self.view)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Somebody looks."""
+        super().showEvent(event)
+        if self._undrawn is not None:
+            self.draw()
 
     def _show_progress(self, at: tuple[int, int]) -> None:
         done, total = at

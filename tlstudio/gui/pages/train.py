@@ -19,6 +19,7 @@ from tlstudio.gui.pages.train_monitor import RunMonitor
 from tlstudio.gui.pages.train_network import NetworkView
 from tlstudio.gui.thread import Runner, TrainThread, train
 from tlstudio.gui.widgets.empty_state import EmptyState
+from tlstudio.gui.widgets.first_paint import after_first_paint
 from tlstudio.gui.widgets.plots import RunCurves
 from tlstudio.registry import Catalog
 
@@ -44,13 +45,17 @@ class TrainPage(QWidget):
         self._control: Control | None = None
         self._run = ""
         self._ended: set[str] = set()
-        self.form = TrainForm()
-        self.network = NetworkView()
-        self.curves = RunCurves()
-        self.monitor = RunMonitor()
+        self._painted = False
+        self._stack = QStackedWidget(self)
+        self._work = QWidget(self._stack)
+        self.form = TrainForm(self)
+        self.network = NetworkView(self._work)
+        self.curves = RunCurves(self._work)
+        self.monitor = RunMonitor(self._work)
         self.empty = self._make_empty()
         self._build()
         self._connect()
+        after_first_paint(self, self._first_painted)
         if context.catalog is not None:
             self._catalog_arrived(context.catalog)
         if context.data is not None:
@@ -132,7 +137,7 @@ class TrainPage(QWidget):
             self._thread.wait()
 
     def showEvent(self, event: QShowEvent) -> None:
-        """Only now look at the network: that imports torch, which the start of the window must not wait for."""
+        """Only a page that is looked at looks at the network."""
         super().showEvent(event)
         for button in self.findChildren(QPushButton):
             button.ensurePolished()  # those of a run as well, now and not when it starts
@@ -210,13 +215,19 @@ class TrainPage(QWidget):
         self.network.set_images(images)
         self.set_data(opened.config, summary)
 
+    def _first_painted(self) -> None:
+        self._painted = True
+        self._look_at_network()
+
     @Slot()
     def _look_at_network(self) -> None:
+        """Show what the form would train, but not before the first paint: it imports torch, which takes the interpreter."""
         if self.isVisible() and self._thread is None:
-            self.network.follow(self.form)
             epochs = self.form.value("run.epochs")
             if isinstance(epochs, int) and 1 <= epochs <= 10_000:
                 self.curves.expect(epochs)
+            if self._painted:
+                self.network.follow(self.form)
 
     def _show_work(self) -> None:
         has_data = self.form.value("data.path") is not None or self.form.value("data.dataset") is not None
@@ -261,14 +272,12 @@ class TrainPage(QWidget):
         return empty
 
     def _build(self) -> None:
-        self._work = QWidget()
         column = QVBoxLayout(self._work)
         column.setContentsMargins(2 * theme.GRID, theme.GRID, 2 * theme.GRID, theme.GRID)
         column.setSpacing(theme.GRID + theme.HALF)
         column.addWidget(self.network)
         column.addWidget(self.curves, 1)
         column.addWidget(self.monitor)
-        self._stack = QStackedWidget()
         self._stack.addWidget(self.empty)
         self._stack.addWidget(self._work)
         line = QFrame()

@@ -63,12 +63,15 @@ class TrainForm(QWidget):
             "freezing.strategy": ChoiceBox(),
             "freezing.options": OptionsEditor(hidden=()),
         }
+        self._scroll = QScrollArea(self)  # every part is made within its parent: put there later, it would be styled anew
+        self._scroll.setWidget(QWidget())
         self.form = Form(
             TrainConfig,
             sections=self._sections(),
             editors=self._editors,
             wide=("data.options", "freezing.options"),
             units=UNITS,
+            parent=self._scroll.widget(),
         )
         self._more = QPushButton(self.tr("More"))
         self._more.setCheckable(True)
@@ -220,8 +223,8 @@ class TrainForm(QWidget):
         )
 
     def _build(self) -> None:
-        inner = QWidget()
-        column = QVBoxLayout(inner)
+        scroll = self._scroll
+        column = QVBoxLayout(scroll.widget())
         column.setContentsMargins(2 * theme.GRID, theme.GRID, theme.GRID, 2 * theme.GRID)
         column.setSpacing(theme.GRID)
         # *More* stands between the essentials and what it unfolds
@@ -233,12 +236,10 @@ class TrainForm(QWidget):
         column.addWidget(title)
         column.addWidget(self.form)
         column.addStretch(1)
-        scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        scroll.setWidget(inner)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(scroll)

@@ -223,7 +223,7 @@ class Form(QWidget):
     def _build(
         self, section: Section, editors: Mapping[str, Editor], wide: frozenset[str], units: Mapping[str, str]
     ) -> QWidget:
-        part = QWidget()
+        part = QWidget(self)
         grid = QGridLayout(part)
         grid.setContentsMargins(self._indent, 0, 0, 0)
         grid.setHorizontalSpacing(theme.GRID)

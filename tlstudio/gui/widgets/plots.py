@@ -40,8 +40,10 @@ class RunCurves(QWidget):
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._tick)
         self._interval = _FASTEST_MS
-        self.loss = CurvePlot(self.tr("Loss"), self._loss_styles())
-        self.accuracy = CurvePlot(self.tr("Accuracy (%)"), self._accuracy_styles(), percent=True, legend_below=True)
+        self.loss = CurvePlot(self.tr("Loss"), self._loss_styles(), parent=self)
+        self.accuracy = CurvePlot(
+            self.tr("Accuracy (%)"), self._accuracy_styles(), percent=True, legend_below=True, parent=self
+        )
         self.loss.link(self.accuracy)
         self._log = self.loss.add_tool("chart-line-up", self.tr("Logarithmic axis"), checkable=True)
         self._log.toggled.connect(self.loss.set_log)
