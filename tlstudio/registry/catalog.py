@@ -16,6 +16,7 @@ from tlstudio.api.errors import ConfigError, DataError, Problem
 from tlstudio.api.freezing import FreezingSpec
 from tlstudio.api.images import Limits
 from tlstudio.data.archives import is_archive, unpacked
+from tlstudio.registry.strategies import with_saved
 from tlstudio.registry.weights import ResolvedWeights, resolve_weights
 
 if TYPE_CHECKING:
@@ -93,8 +94,10 @@ class Catalog:
             WeightsError: the weights are not on this machine.
         """
         problems: list[Problem] = []
+        config = with_saved(config, workspace, problems)
         backbone = _lookup(self.backbones, config.model.backbone, "model.backbone", problems)
-        strategy = _lookup(self.strategies, config.freezing.strategy, "freezing.strategy", problems)
+        unsaved = bool(problems)  # a saved strategy that is not there: said already
+        strategy = None if unsaved else _lookup(self.strategies, config.freezing.strategy, "freezing.strategy", problems)
         strategy_options = (
             _options(strategy[1].options, config.freezing.options, "freezing.options", problems) if strategy else None
         )
