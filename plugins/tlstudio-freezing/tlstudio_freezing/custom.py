@@ -44,8 +44,8 @@ class CustomOptions(Options):
         default_factory=dict, title="Stages",
         description="Stages that learn, by name, and at which share of the head's learning rate; the others are frozen.",
     )  # fmt: skip
-    phases: tuple[Phase, ...] = Field(
-        (), title="Phases",
+    phases: list[Phase] = Field(
+        default_factory=list, title="Phases",
         description="Changes in the course of a run: each has from_epoch (counted from 1) or from_share (of the epochs), and "
         "stages with their new factors.",
     )  # fmt: skip

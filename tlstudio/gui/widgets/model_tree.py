@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QAbstractItemModel, QModelIndex, QPersistentModelIndex, QRectF, Qt
+from PySide6.QtCore import QAbstractItemModel, QModelIndex, QPersistentModelIndex, QRectF, Qt, Slot
 from PySide6.QtGui import QPainter
 from PySide6.QtWidgets import QHeaderView, QStyledItemDelegate, QStyleOptionViewItem, QTreeView, QWidget
 
@@ -169,6 +169,8 @@ class ModelTree(QTreeView):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.tree = TreeModel(self)
+        self.shown_key: object = None
+        self.wanted_key: object = None
         self.setModel(self.tree)
         self.setItemDelegateForColumn(STATE, _StateDelegate(self))
         self.setUniformRowHeights(True)
@@ -180,7 +182,7 @@ class ModelTree(QTreeView):
         for column, width in ((PARAMETERS, 96), (OUTPUT, 112), (STATE, 264)):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.Interactive)
             header.resizeSection(column, width)
-        theme.changed.connect(lambda _now: self.viewport().update())
+        theme.changed.connect(self._restyle)
 
     def set_layers(self, layers: Sequence[StageLayers]) -> None:
         """Show what is inside the stages; those that were open stay open."""
@@ -197,6 +199,10 @@ class ModelTree(QTreeView):
             self.setCurrentIndex(index)
             self.expand(index)
             self.scrollTo(index, QTreeView.ScrollHint.PositionAtTop)
+
+    @Slot(object)
+    def _restyle(self, _now: object) -> None:
+        self.viewport().update()
 
 
 class _StateDelegate(QStyledItemDelegate):
