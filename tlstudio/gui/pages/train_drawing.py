@@ -54,6 +54,7 @@ class Drawer(QObject):
         self._redo: list[FreezingConfig] = []
         self._before: tuple[FreezingConfig, str] | None = None
         self._own: FreezingConfig | None = None
+        self._putting = False
         self._gesture: tuple[type, int] | None = None
         self._base: Drawing | None = None
         self._besides: dict[str, Any] = {}
@@ -118,7 +119,7 @@ class Drawer(QObject):
     def follow(self) -> None:
         """The form changed: what was drawn before cannot be taken back once others have changed it."""
         now = self._form.freezing()
-        if now != self._own:
+        if now != self._own and not self._putting:
             self._own, self._gesture = None, None
             self._undo.clear()
             self._redo.clear()
@@ -202,8 +203,9 @@ class Drawer(QObject):
             self._put(source.pop())
 
     def _put(self, config: FreezingConfig) -> None:
-        self._own = config
+        self._putting = True
         self._form.set_freezing(config)
+        self._putting = False
         self._own = self._form.freezing()
         self.changed.emit()
 

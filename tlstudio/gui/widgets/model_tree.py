@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QAbstractItemModel, QModelIndex, QPersistentModelIndex, QRectF, Qt, Slot
+from PySide6.QtCore import QAbstractItemModel, QMargins, QModelIndex, QPersistentModelIndex, QRectF, QSize, Qt, Slot
 from PySide6.QtGui import QPainter
-from PySide6.QtWidgets import QHeaderView, QStyledItemDelegate, QStyleOptionViewItem, QTreeView, QWidget
+from PySide6.QtWidgets import QHeaderView, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QTreeView, QWidget
 
 from tlstudio.api.events import StageState
 from tlstudio.gui import theme
@@ -101,7 +101,7 @@ class TreeModel(QAbstractItemModel):
             return None
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return int((Qt.AlignmentFlag.AlignRight if section == PARAMETERS else Qt.AlignmentFlag.AlignLeft).value)
-        titles = (self.tr("Layer"), self.tr("Parameters"), self.tr("Output"), self.tr("State"))
+        titles = (self.tr("Layer"), self.tr("Parameters"), "  " + self.tr("Output"), self.tr("State"))
         return titles[section] if role == Qt.ItemDataRole.DisplayRole else None
 
     def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
@@ -172,6 +172,7 @@ class ModelTree(QTreeView):
         self.shown_key: object = None
         self.wanted_key: object = None
         self.setModel(self.tree)
+        self.setItemDelegate(_RowDelegate(self))
         self.setItemDelegateForColumn(STATE, _StateDelegate(self))
         self.setUniformRowHeights(True)
         self.setAllColumnsShowFocus(True)
@@ -179,7 +180,7 @@ class ModelTree(QTreeView):
         header = self.header()
         header.setStretchLastSection(True)
         header.setSectionResizeMode(LAYER, QHeaderView.ResizeMode.Stretch)
-        for column, width in ((PARAMETERS, 96), (OUTPUT, 112), (STATE, 264)):
+        for column, width in ((PARAMETERS, 88), (OUTPUT, 128), (STATE, 240)):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.Interactive)
             header.resizeSection(column, width)
         theme.changed.connect(self._restyle)
@@ -205,7 +206,19 @@ class ModelTree(QTreeView):
         self.viewport().update()
 
 
-class _StateDelegate(QStyledItemDelegate):
+class _RowDelegate(QStyledItemDelegate):
+    """A little air between rows and columns."""
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: _Index) -> QSize:
+        return super().sizeHint(option, index).grownBy(QMargins(0, 2, 0, 2))
+
+    def initStyleOption(self, option: QStyleOptionViewItem, index: _Index) -> None:
+        super().initStyleOption(option, index)
+        if index.column() == OUTPUT:
+            option.text = f"   {option.text}"
+
+
+class _StateDelegate(_RowDelegate):
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
         state = index.data(STATE_ROLE)
         shifted = QStyleOptionViewItem(option)
@@ -214,6 +227,8 @@ class _StateDelegate(QStyledItemDelegate):
         super().paint(painter, shifted, index)
         if state is None:
             return
+        if option.state & QStyle.StateFlag.State_Selected:
+            painter.fillRect(option.rect.adjusted(0, 0, _CHIP + 8 - option.rect.width(), 0), theme.colors().selection)
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         top = option.rect.center().y() - (_CHIP - 4) / 2

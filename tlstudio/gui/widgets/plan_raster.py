@@ -87,7 +87,8 @@ class PlanRaster(QWidget):
     def set_editable(self, editable: bool) -> None:
         """Let the user change from which epoch stages learn, or only look."""
         self._editable = editable
-        self._press = None
+        if not editable:
+            self._press = None
 
     @property
     def column(self) -> int:

@@ -79,7 +79,7 @@ def words(state: StageState) -> str:
     texts = {
         "norm": _tr("only norms learn × {factor}"),
         "bias": _tr("only biases learn × {factor}"),
-        "adapter": _tr("adapter learns × {factor}, weights frozen"),
+        "adapter": _tr("adapter learns × {factor}"),
     }
     return texts.get(state.within, _tr("learns × {factor}")).format(factor=f"{state.factor:.3g}")
 

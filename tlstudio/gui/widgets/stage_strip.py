@@ -113,7 +113,8 @@ class StageStrip(QWidget):
     def set_editable(self, editable: bool) -> None:
         """Let the user change what learns, or only look."""
         self._editable = editable
-        self._press = None
+        if not editable:
+            self._press = None
 
     def set_placeholder(self, text: str) -> None:
         """One sentence shown while there are no stages yet."""
