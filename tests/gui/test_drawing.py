@@ -1,4 +1,4 @@
-"""A strategy is drawn with the mouse and the keys: on the strip and on the time axis; it can be taken back, saved and picked."""
+"""A strategy is drawn with mouse and keys, on the strip and on the time axis; it can be taken back, saved and picked."""
 
 from __future__ import annotations
 
@@ -99,8 +99,10 @@ def test_the_wheel_with_ctrl_changes_the_factor(qtbot, page):
 
     def wheel(modifiers):
         where = QPointF(at(strip, "block2"))
-        event = QWheelEvent(where, QPointF(strip.mapToGlobal(where.toPoint())), QPoint(), QPoint(0, 120), Qt.MouseButton.NoButton,
-                            modifiers, Qt.ScrollPhase.NoScrollPhase, False)  # fmt: skip
+        event = QWheelEvent(
+            where, QPointF(strip.mapToGlobal(where.toPoint())), QPoint(), QPoint(0, 120), Qt.MouseButton.NoButton, modifiers,
+            Qt.ScrollPhase.NoScrollPhase, False,
+        )  # fmt: skip
         QApplication.sendEvent(strip, event)
 
     wheel(NONE)

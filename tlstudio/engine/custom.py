@@ -48,7 +48,7 @@ class Drawing:
         return self.factors[row][self.stages.index(stage)]
 
     def usual_factor(self, stage: str, row: int, fallback: float) -> float:
-        """The factor that a stage gets when it is thawed in a row: its own of another epoch, else its neighbours' in this one."""
+        """What a stage gets when it is thawed in a row: its own factor of another epoch, else a neighbour's in this one."""
         column = self.stages.index(stage)
         own = next((factors[column] for factors in (*self.factors[row:], *self.factors) if factors[column]), 0.0)
         near = sorted(range(len(self.stages)), key=lambda other: abs(other - column))

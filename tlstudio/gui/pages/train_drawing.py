@@ -143,7 +143,10 @@ class Drawer(QObject):
             self._saved = {**self._saved, name: config}
 
         run_in_background(
-            self, lambda _task: save_strategy(workspace, name, config), done=saved, failed=lambda error: self.problem.emit(error)
+            self,
+            lambda _task: save_strategy(workspace, name, config),
+            done=saved,
+            failed=lambda error: self.problem.emit(error),
         )
 
     def ask_name(self) -> None:

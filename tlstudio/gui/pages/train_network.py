@@ -1,6 +1,7 @@
 """The network above the curves: the stage strip, the strategy over the epochs, and images as the network will see them.
 
-What is drawn on the strip or on the time axis goes to `Drawer`; the tree of layers is made here and placed by the page. Looks at a network in the background, since building one imports torch; what a strategy does to it needs no torch.
+What is drawn on the strip or on the time axis goes to `Drawer`; the tree of layers is made here and placed by the page.
+Looks at a network in the background, since building one imports torch; what a strategy does to it needs no torch.
 """
 
 from __future__ import annotations
@@ -10,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from PySide6.QtCore import Qt, QTimer, Signal, Slot
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QSizePolicy, QSlider, QToolButton, QVBoxLayout, QWidget
 
 from tlstudio.api.backbone import BackboneSpec
-from tlstudio.api.config import AugmentConfig
 from tlstudio.api.dataset import ImageSet, Options
 from tlstudio.api.errors import ConfigError, Problem
 from tlstudio.api.events import StageState
@@ -23,13 +23,12 @@ from tlstudio.engine.custom import STRATEGY, rows_of, without_strangers
 from tlstudio.gui import theme
 from tlstudio.gui.pages.train_drawing import Drawer, Shown
 from tlstudio.gui.pages.train_form import TrainForm
+from tlstudio.gui.pages.train_layers import TrainLayers
+from tlstudio.gui.pages.train_preview import TrainPreview
 from tlstudio.gui.widgets.background import Task, run_in_background
-from tlstudio.gui.widgets.model_tree import ModelTree
 from tlstudio.gui.widgets.plan_raster import PlanRaster
-from tlstudio.gui.widgets.preview_strip import COUNT, PreviewStrip
-from tlstudio.gui.widgets.stage_strip import HEAD, StageStrip, count_text
+from tlstudio.gui.widgets.stage_strip import StageStrip, count_text
 
-_SETTLE_MS = 250  # typing must not start work with every key
 _PLANS_LOOKED_AT = 200
 
 
@@ -44,14 +43,15 @@ class NetworkView(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.strip = StageStrip()
-        self.preview = PreviewStrip()
+        self.preview = TrainPreview()
         self.raster = PlanRaster()
-        self.tree = ModelTree()
+        self.tree = TrainLayers()
         self.drawer: Drawer | None = None
         self.problems: tuple[Problem, ...] = ()
         """What in the options of the strategy does not fit the network."""
         self._epochs: tuple[int, ...] = ()
-        self._layers: dict[object, Any] = {}
+        self._shown_key: tuple[str, int, str] | None = None
+        self._drawing = False
         self._title = QLabel()
         self._title.setProperty("role", "section")
         self._facts = QLabel()
@@ -68,17 +68,7 @@ class NetworkView(QWidget):
         self._plans: list[tuple[StageState, ...]] = []
         self._running = False
         self._form: TrainForm | None = None
-        self._images: ImageSet | None = None
-        self._draw = 0
         self._looking: Task | None = None
-        self._opening: Task | None = None
-        self._previewing: Task | None = None
-        self._previewed: object = None
-        self._settle = QTimer(self)
-        self._settle.setSingleShot(True)
-        self._settle.setInterval(_SETTLE_MS)
-        self._settle.timeout.connect(self._update_preview)
-        self.preview.another_wanted.connect(self._another)
         self._build()
 
     def follow(self, form: TrainForm) -> None:
@@ -93,7 +83,10 @@ class NetworkView(QWidget):
             return  # the field says what is wrong
         strategy, options = chosen
         key = self._key(spec, strategy, options)
+        if self._drawing and key not in self._known and self._shown_key in self._known:
+            self._known[key] = self._known[self._shown_key]  # a drawing adds to the network what its start did
         if key in self._known:
+            self._shown_key = key
             self._update_plans()
             return
         self.strip.set_editable(False)
@@ -115,9 +108,7 @@ class NetworkView(QWidget):
 
     def set_images(self, images: ImageSet) -> None:
         """Show some of these, and count the head's classes by them."""
-        self._images = images
-        self._previewed = None
-        self._settle.start()
+        self.preview.set_source(images)
 
     def make_drawable(self, form: TrainForm, workspace: Callable[[], Path]) -> None:
         """Let what is drawn here change this form; drawings are kept in the workspace."""
@@ -172,7 +163,7 @@ class NetworkView(QWidget):
         if self.drawer is not None and self.drawer.is_custom:  # what is drawn adds nothing, but for adapters
             given = options.model_dump()
             added = f"{given['rank']} {given['alpha']}" if given["within"] == "adapter" else ""
-        return (f"{spec.family}/{spec.name}", len(self._images.classes) if self._images is not None else 2, added)
+        return (f"{spec.family}/{spec.name}", len(self.preview.images.classes) if self.preview.images is not None else 2, added)
 
     @staticmethod
     def _strategy(form: TrainForm) -> tuple[FreezingSpec, Options] | None:
@@ -224,7 +215,7 @@ class NetworkView(QWidget):
         self._slide(self._slider.value())
         self._set_editable()
         self._show_way_back()
-        self._settle.start()
+        self.preview.follow(form, self._plans)
 
     def _planned(
         self, form: TrainForm, strategy: FreezingSpec, options: Options, stages: tuple[StageInfo, ...], epochs: int
@@ -233,9 +224,7 @@ class NetworkView(QWidget):
         from tlstudio.engine.freeze import plan_epochs
 
         def plans(options: Options) -> list[tuple[StageState, ...]]:
-            found = plan_epochs(
-                strategy, options, stages, epochs=self._epochs, budget=epochs, pretrained=form.pretrained()
-            )
+            found = plan_epochs(strategy, options, stages, epochs=self._epochs, budget=epochs, pretrained=form.pretrained())
             return list(found)
 
         before, self.problems = self.problems, ()
@@ -265,9 +254,10 @@ class NetworkView(QWidget):
             return
         row = self._slider.value() if not self._slider.isHidden() else 0
         pretrained = self._form.pretrained()
-        self.drawer.draw(
-            edit, Shown(plans=self._plans, epochs=self._epochs, budget=max(1, epochs), row=row, pretrained=pretrained)
-        )
+        shown = Shown(plans=self._plans, epochs=self._epochs, budget=max(1, epochs), row=row, pretrained=pretrained)
+        self._drawing = True
+        self.drawer.draw(edit, shown)
+        self._drawing = False
 
     @Slot()
     def _show_way_back(self) -> None:
@@ -311,8 +301,8 @@ class NetworkView(QWidget):
         self.layers_shown.emit(on)
         if on:
             self._look_at_layers()
-        else:
-            self._settle.start()
+        elif self._form is not None:
+            self.preview.follow(self._form, self._plans)
 
     def _look_at_layers(self) -> None:
         """Fill the tree; what is inside a network of an image size is looked up once."""
@@ -320,93 +310,14 @@ class NetworkView(QWidget):
         spec, chosen = (form.backbone(), self._strategy(form)) if form is not None else (None, None)
         if form is None or spec is None or chosen is None:
             return
-        strategy, options = chosen
-        size = self._image_size(form, spec)
-        key = (self._key(spec, strategy, options), size)
-        if key in self._layers:
-            if not self.tree.tree.has_layers or self.tree.shown_key != key:
-                self.tree.shown_key = key
-                self.tree.set_layers(self._layers[key])
-            return
-        if self._opening is not None:
-            if self.tree.wanted_key == key:
-                return
-            self._opening.cancel()
-        self.tree.wanted_key = key
-        classes = key[0][1]
-
-        def look(_task: Task) -> object:
-            from tlstudio.engine.layers import describe_layers
-
-            return describe_layers(spec, image_size=size, num_classes=classes, strategy=strategy, options=options)
-
-        def seen(layers: Any) -> None:
-            self._opening = None
-            self._layers[key] = layers
-            self._look_at_layers()
-
-        self._opening = run_in_background(self, look, done=seen, failed=lambda _error: setattr(self, "_opening", None))
+        key = self._key(spec, *chosen)
+        self.tree.look(key, spec, chosen, size=self._image_size(form, spec), classes=key[1])
 
     @staticmethod
     def _image_size(form: TrainForm, spec: BackboneSpec) -> int:
         size = form.value("data.image_size")
         preprocessing = spec.weights[0].preprocessing if spec.weights else spec.preprocessing
         return size if isinstance(size, int) and 16 <= size <= 2048 else preprocessing.image_size
-
-    @Slot()
-    def _another(self) -> None:
-        self._draw += 1
-        self._previewed = None
-        self._update_preview()
-
-    @Slot()
-    def _update_preview(self) -> None:
-        images, form = self._images, self._form
-        spec = form.backbone() if form is not None else None
-        if images is None or form is None or spec is None or not len(images) or not self.isVisible():
-            return
-        wanted = self._augment(form)
-        size = form.value("data.image_size")
-        preprocessing = (spec.weights[0].preprocessing if spec.weights else spec.preprocessing).at(
-            size if isinstance(size, int) and 16 <= size <= 2048 else None
-        )
-        now = (id(images), wanted, preprocessing, self._draw)
-        if now == self._previewed:
-            return
-        self._previewed = now
-        if self._previewing is not None:
-            self._previewing.cancel()
-        draw = self._draw
-
-        def work(task: Task) -> list[object]:
-            from tlstudio.engine.augment import preview
-
-            rows = [round((i + 0.5) * len(images) / COUNT) for i in range(COUNT)]
-            pictures: list[object] = []
-            for row in dict.fromkeys(min(row, len(images) - 1) for row in rows):
-                if task.cancelled:
-                    break
-                try:
-                    pictures += preview(images, [row], preprocessing, wanted, seed=0, draw=draw)
-                except Exception:  # noqa: BLE001 - an unreadable image is told elsewhere
-                    continue
-            return pictures
-
-        varied = wanted.preset != "none"
-        caption = (
-            self.tr("As the network sees them: one random draw") if varied else self.tr("As the network sees them: not varied")
-        )
-        self._previewing = run_in_background(
-            self, work, done=lambda found: self.preview.set_images(found, caption, random=varied)
-        )
-
-    def _augment(self, form: TrainForm) -> AugmentConfig:
-        """The augmentation of the form, with ``auto`` decided as the engine will."""
-        learns = any(stage.factor > 0.0 for plan in self._plans for stage in plan if stage.name != HEAD)
-        config = AugmentConfig(preset=form.value("augment.preset"), vertical_flip=form.value("augment.vertical_flip"))
-        if config.preset != "auto":
-            return config
-        return config.model_copy(update={"preset": "light" if learns else "none"})
 
     def _build(self) -> None:
         self._make_buttons()

@@ -169,8 +169,6 @@ class ModelTree(QTreeView):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.tree = TreeModel(self)
-        self.shown_key: object = None
-        self.wanted_key: object = None
         self.setModel(self.tree)
         self.setItemDelegate(_RowDelegate(self))
         self.setItemDelegateForColumn(STATE, _StateDelegate(self))

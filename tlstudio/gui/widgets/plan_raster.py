@@ -137,7 +137,7 @@ class PlanRaster(QWidget):
                 self._paint_run(painter, box, self._plans[first][row])
         self._paint_axis(painter)
         bottom = self._row_height() * self._count
-        if 0 <= self._running:
+        if self._running >= 0:
             column = max((at for at, epoch in enumerate(self._epochs) if epoch <= self._running), default=0)
             center = self.cell(0, column).center().x()
             painter.setPen(QPen(now.accent, 2))
@@ -188,17 +188,17 @@ class PlanRaster(QWidget):
         self._press = None
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Arrows go from cell to cell; Space lets the stage learn from this epoch on, or freezes it from here where it does."""
-        key = Qt.Key(event.key())
-        across = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1, Qt.Key.Key_Home: -len(self._plans), Qt.Key.Key_End: len(self._plans)}
+        """Arrows go from cell to cell; Space lets the stage learn from this epoch on, Delete freezes it in all of them."""
+        key, count = Qt.Key(event.key()), len(self._plans)
+        across = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1, Qt.Key.Key_Home: -count, Qt.Key.Key_End: count}
         down = {Qt.Key.Key_Up: -1, Qt.Key.Key_Down: 1}
-        if not self._plans or (key not in across and key not in down and key != Qt.Key.Key_Space):
+        sets = {Qt.Key.Key_Space: self._column, Qt.Key.Key_Delete: count}
+        if not self._plans or not (key in across or key in down or (key in sets and self._editable)):
             super().keyPressEvent(event)
             return
-        if key == Qt.Key.Key_Space:
-            if self._editable:
-                self._gesture += 1
-                self._edit(self._row, self._row, self._column)
+        if key in sets:
+            self._gesture += 1
+            self._edit(self._row, self._row, sets[key])
         elif key in across:
             self._go_to(max(0, min(len(self._plans) - 1, self._column + across[key])))
         else:
@@ -284,7 +284,7 @@ class PlanRaster(QWidget):
         width = self.cell(0, 0).width()
         each = max(1, round(metrics.horizontalAdvance("0000") * 1.5 / max(width, 0.1)))
         step = next((size for size in (1, 2, 5, 10, 20, 50, 100, 200, 500) if size >= each), each)
-        for column in range(0, len(self._plans)):
+        for column in range(len(self._plans)):
             number = self._epochs[column] + 1
             if column and (column + 1) % step:
                 continue

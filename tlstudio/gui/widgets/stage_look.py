@@ -88,8 +88,9 @@ def statistics_words(state: StageState) -> str:
     """What becomes of batch-norm statistics."""
     if state.factor == 0.0:
         return _tr("statistics fixed")
-    texts = {"update": _tr("statistics follow"), "fixed": _tr("statistics fixed"), "recalibrated": _tr("statistics recalibrated")}
-    return texts[state.norm_stats]
+    if state.norm_stats == "fixed":
+        return _tr("statistics fixed")
+    return _tr("statistics follow") if state.norm_stats == "update" else _tr("statistics recalibrated")
 
 
 def _tr(text: str) -> str:

@@ -393,6 +393,8 @@ class StageStrip(QWidget):
         rows = [count_text(stage.params) if stage.params else "", stage_look.short_words(stage)]
         colors = [now.text, now.frozen_text if stage.factor == 0.0 else now.text]
         metrics = QFontMetrics(caption)
+        if metrics.horizontalAdvance(rows[1]) > inner.width() + 2 and stage_look.in_part(stage):
+            rows[1] = rows[1].partition(" ")[0]  # the word says more than the factor, which the band shows as well
         rows = [metrics.elidedText(text, Qt.TextElideMode.ElideRight, int(inner.width()) + 2) for text in rows]
         for row, (text, color) in enumerate(zip(rows, colors, strict=True), start=1):
             painter.setPen(color)
