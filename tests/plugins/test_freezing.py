@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import tlstudio_freezing
-from tlstudio.api import PlanContext, StageInfo
+from tlstudio.api import ConfigError, PlanContext, StageInfo
 from tlstudio.testing import check_strategy
 
 SPECS = {spec.name: spec for spec in tlstudio_freezing.register_freezing_strategies()}
@@ -20,7 +20,7 @@ def networks():
     return counts.map(lambda params: tuple(StageInfo(name=f"s{at}", params=count) for at, count in enumerate(params)))
 
 
-def plan(name, stages, *, pretrained=True, epoch=0, epochs=3, **options):
+def plan(name, stages, /, *, pretrained=True, epoch=0, epochs=3, **options):
     spec = SPECS[name]
     return spec.plan(
         PlanContext(stages=stages, epoch=epoch, epochs=epochs, options=spec.options(**options), pretrained=pretrained)
@@ -35,7 +35,7 @@ def test_listing_is_quick_and_without_torch(list_plugin):
     listing = list_plugin("tlstudio_freezing")
     assert listing["names"] == [
         "head-only", "last-stages", "full", "fraction", "surgical", "gradual", "chain-thaw", "lp-ft", "discriminative", "l2-sp",
-        "norm-only", "bias-only", "lora",
+        "norm-only", "bias-only", "lora", "custom",
     ]  # fmt: skip
     assert listing["seconds"] < 0.1  # half of it where the machine is not busy
 
@@ -51,6 +51,8 @@ def test_listing_is_quick_and_without_torch(list_plugin):
         ("lp-ft", {"probe_share": 0.99}),
         ("discriminative", {"decay": 1.0}),
         ("lora", {"rank": 1, "norm_stats": "update"}),
+        ("custom", {"stages": {"stage0": 0.3}, "phases": [{"from_share": 0.5, "stages": {"stage0": 0.0}}], "within": "norm"}),
+        ("custom", {"phases": [{"from_epoch": 2, "stages": {"stage0": 1.0}}]}),
     ],
 )
 def test_strategy_keeps_its_promises(name, options):
@@ -63,7 +65,7 @@ def test_learning_rates_suit_the_strategy():
 
 
 def test_every_strategy_names_its_papers():
-    assert all(re.search(r" (19|20)\d\d, ", spec.source) for spec in SPECS.values())
+    assert all(re.search(r" (19|20)\d\d, ", spec.source) for spec in SPECS.values() if spec.name != "custom")
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -131,7 +133,7 @@ def test_surgery_counts_the_stages_that_have_parameters(stage, chosen):
     assert plan("surgical", stages_of(5, 0, 5, 5), stage=stage).lr == {chosen: 0.1}
 
 
-def learning_by_epoch(name, stages, epochs, **options):
+def learning_by_epoch(name, stages, epochs, /, **options):
     """For each epoch the stages that learn, as a text of their numbers."""
     plans = [plan(name, stages, epoch=epoch, epochs=epochs, **options) for epoch in range(epochs)]
     return ["".join(stage.name[1:] for stage in stages if made.factor(stage.name)) for made in plans]
@@ -186,6 +188,26 @@ def test_a_stage_without_what_learns_stays_in_the_cache(name, learning):
     assert list(plan(name, stages).lr) == list(learning)
 
 
+def test_custom_does_what_it_is_told_stage_by_stage():
+    stages = stages_of(5, 5, 5)
+    made = plan("custom", stages, stages={"s2": 0.1, "s0": 0.0})
+    assert made.lr == {"s2": 0.1}
+    phases = [{"from_epoch": 4, "stages": {"s0": 1.0, "s2": 0.0}}, {"from_share": 0.25, "stages": {"s1": 0.5}}]
+    learning = learning_by_epoch("custom", stages, 4, stages={"s2": 0.1}, phases=phases)
+    assert learning == ["2", "12", "12", "01"]
+    assert learning_by_epoch("custom", stages, 8, stages={"s2": 0.1}, phases=phases) == ["2", "2", "12"] + ["01"] * 5
+
+
+def test_custom_names_the_stages_that_are_not_there():
+    with pytest.raises(ConfigError) as error:
+        plan("custom", stages_of(5, 5), stages={"s11": 0.1}, phases=[{"from_epoch": 1, "stages": {"x": 1.0}}])
+    assert [problem.field for problem in error.value.problems] == [
+        "freezing.options.stages", "freezing.options.phases.0.stages",
+    ]  # fmt: skip
+    assert "did you mean s1?" in error.value.problems[0].message
+    assert "it has s0, s1" in error.value.problems[1].message
+
+
 @pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -202,6 +224,10 @@ def test_a_stage_without_what_learns_stays_in_the_cache(name, learning):
         ("full", {"stage_factor": float("nan")}),
         ("full", {"norm_stats": "sometimes"}),
         ("head-only", {"k": 1}),
+        ("custom", {"stages": {"a": -0.1}}),
+        ("custom", {"stages": {"a": float("inf")}}),
+        ("custom", {"phases": [{"stages": {"a": 0.1}}]}),
+        ("custom", {"phases": [{"from_epoch": 1, "from_share": 0.1}]}),
     ],
 )
 def test_wrong_options_are_refused(name, options):

@@ -40,6 +40,10 @@ class StageState(BaseModel):
     params: int
     factor: float = 0.0
     trainable_params: int = 0
+    within: Literal["all", "norm", "bias", "adapter"] = "all"
+    """What inside a learning stage learns, as in `FreezePlan`."""
+    norm_stats: Literal["fixed", "update", "recalibrated"] = "update"
+    """What becomes of the batch-norm statistics of a learning stage, as in `FreezePlan`; those of a frozen one stay."""
 
 
 class Prepared(_Event):

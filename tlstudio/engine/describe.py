@@ -29,22 +29,24 @@ def describe_stages(
         strategy: adds what it prepares (adapters), where it does.
         options: of the strategy; by default its own defaults.
     """
-
-    def look() -> tuple[StageInfo, ...]:
-        backbone = spec.build(num_classes)
-        if strategy is not None and strategy.prepare is not None:
-            backbone = strategy.prepare(backbone, strategy.options() if options is None else options)
-        return stage_infos(backbone)
-
-    return _without_values(look)
+    return without_values(lambda: stage_infos(build_with(spec, num_classes, strategy, options)))
 
 
 def build_empty(spec: BackboneSpec, num_classes: int) -> Backbone:
     """The network with shapes and no values; with random ones where it cannot be built otherwise."""
-    return _without_values(lambda: spec.build(num_classes))
+    return without_values(lambda: spec.build(num_classes))
 
 
-def _without_values(build: Callable[[], _Result]) -> _Result:
+def build_with(spec: BackboneSpec, num_classes: int, strategy: FreezingSpec | None, options: Options | None) -> Backbone:
+    """The network with what a strategy adds to it."""
+    backbone = spec.build(num_classes)
+    if strategy is None or strategy.prepare is None:
+        return backbone
+    return strategy.prepare(backbone, strategy.options() if options is None else options)
+
+
+def without_values(build: Callable[[], _Result]) -> _Result:
+    """What ``build`` gives, with parameters that have shapes and no values where that is possible."""
     for way in (lambda: torch.device("meta"), _empty_parameters):
         try:
             with way():

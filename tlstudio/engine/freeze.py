@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tlstudio.api.dataset import Options
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tlstudio.api.backbone import Backbone
 
 HEAD = "head"
+_WITHIN, _NORM_STATS = ("all", "norm", "bias", "adapter"), ("fixed", "update", "recalibrated")
 
 
 def make_plan(
@@ -30,7 +31,8 @@ def make_plan(
     """Ask a strategy for its plan and check it.
 
     Raises:
-        ValueError: the plan names an unknown stage or has a factor that is negative or not finite.
+        ValueError: the plan names an unknown stage, has a factor that is negative or not finite, or says of a part or of
+            statistics what nobody knows.
     """
     body = tuple(stage for stage in stages if stage.name != HEAD)
     context = PlanContext(stages=body, epoch=epoch, epochs=epochs, options=options, pretrained=pretrained, history=history)
@@ -41,6 +43,9 @@ def make_plan(
     wrong = {name: factor for name, factor in plan.lr.items() if not 0.0 <= factor < float("inf")}
     if wrong:
         raise ValueError(f"the strategy {strategy.name} has learning-rate factors out of range: {wrong}")
+    for name, value, known in (("within", plan.within, _WITHIN), ("norm_stats", plan.norm_stats, _NORM_STATS)):
+        if value not in known:
+            raise ValueError(f"the strategy {strategy.name} says {name}={value!r}; known are {', '.join(known)}")
     return plan
 
 
@@ -50,6 +55,25 @@ def plan_states(
     """The network as the stage strip draws it in one epoch, before any training; the head is the last entry."""
     plan = make_plan(strategy, options, stages, epoch=epoch, epochs=epochs, pretrained=pretrained)
     return states(plan, stages)
+
+
+def plan_epochs(
+    strategy: FreezingSpec,
+    options: Options,
+    stages: tuple[StageInfo, ...],
+    *,
+    epochs: Sequence[int],
+    budget: int,
+    pretrained: bool,
+) -> tuple[tuple[StageState, ...], ...]:
+    """`plan_states` for several epochs of a run of ``budget`` epochs; epochs with the same plan share one record."""
+    before: FreezePlan | None = None
+    result: list[tuple[StageState, ...]] = []
+    for epoch in epochs:
+        plan = make_plan(strategy, options, stages, epoch=epoch, epochs=budget, pretrained=pretrained)
+        result.append(result[-1] if plan == before else states(plan, stages))
+        before = plan
+    return tuple(result)
 
 
 def states(
@@ -62,7 +86,17 @@ def states(
         count = _count(stage, "all" if stage.name == HEAD else plan.within) if factor > 0.0 else 0
         if trainable is not None:
             count = trainable.get(stage.name, count)
-        result.append(StageState(name=stage.name, params=stage.params, factor=factor, trainable_params=count))
+        learns = factor > 0.0 and stage.name != HEAD
+        result.append(
+            StageState(
+                name=stage.name,
+                params=stage.params,
+                factor=factor,
+                trainable_params=count,
+                within=plan.within if learns else "all",
+                norm_stats=plan.norm_stats if learns else "update" if stage.name == HEAD else "fixed",
+            )
+        )
     return tuple(result)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QCoreApplication
 
@@ -60,15 +60,20 @@ def _edit(window: MainWindow) -> list[Action]:
     return [
         Action(
             id="edit.undo", title=_tr("&Undo"), keys=("Ctrl+Z",), icon="arrow-u-up-left",
-            tip=_tr("Take the last edit of the images back"), enabled=lambda: window.context.data is not None,
-            run=lambda: window.data_page.undo(),
+            tip=_tr("Take the last edit of the images, or of the drawn strategy, back"),
+            enabled=lambda: window.context.data is not None, run=lambda: _edited_page(window).undo(),
         ),
         Action(
             id="edit.redo", title=_tr("&Redo"), keys=("Ctrl+Shift+Z", "Ctrl+Y"), icon="arrow-u-up-right",
             tip=_tr("Do again what was undone"), enabled=lambda: window.context.data is not None,
-            run=lambda: window.data_page.redo(),
+            run=lambda: _edited_page(window).redo(),
         ),
     ]  # fmt: skip
+
+
+def _edited_page(window: MainWindow) -> Any:
+    """The page whose edits are meant: the Train page while it is shown, else the Data page."""
+    return window.train_page if window.current_page() == "train" else window.data_page
 
 
 def _view(window: MainWindow) -> list[Action]:

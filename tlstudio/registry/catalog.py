@@ -17,6 +17,7 @@ from tlstudio.api.freezing import FreezingSpec
 from tlstudio.api.images import Limits
 from tlstudio.data.archives import is_archive, unpacked
 from tlstudio.registry.presets import PRESETS, Situation, is_automatic, preset_for
+from tlstudio.registry.strategies import with_saved
 from tlstudio.registry.weights import ResolvedWeights, resolve_weights
 
 if TYPE_CHECKING:
@@ -105,12 +106,14 @@ class Catalog:
             WeightsError: the weights are not on this machine.
         """
         problems: list[Problem] = []
+        config = with_saved(config, workspace, problems)
         backbone = _lookup(self.backbones, config.model.backbone, "model.backbone", problems)
         undecided = is_automatic(config) and situation is None
         asked = config
         if is_automatic(config):
             config = (PRESETS[0] if situation is None else preset_for(situation)).applied(config)
-        strategy = _lookup(self.strategies, config.freezing.strategy, "freezing.strategy", problems)
+        unsaved = bool(problems)  # a saved strategy that is not there: said already
+        strategy = None if unsaved else _lookup(self.strategies, config.freezing.strategy, "freezing.strategy", problems)
         strategy_options = (
             _options(strategy[1].options, config.freezing.options, "freezing.options", problems) if strategy else None
         )

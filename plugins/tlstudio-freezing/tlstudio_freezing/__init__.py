@@ -6,12 +6,12 @@ Each is a pure function from what is known to a plan; the same question always g
 from __future__ import annotations
 
 from tlstudio.api import FreezingSpec, hookimpl
-from tlstudio_freezing import adapters, gentle, inside, parts, schedules
+from tlstudio_freezing import adapters, custom, gentle, inside, parts, schedules
 
 TLSTUDIO_API = 1
 
 
 @hookimpl
 def register_freezing_strategies() -> list[FreezingSpec]:
-    """Fixed parts, schedules, gentle ways for everything, parts of layers, and adapters."""
-    return [*parts.SPECS, *schedules.SPECS, *gentle.SPECS, *inside.SPECS, *adapters.SPECS]
+    """Fixed parts, schedules, gentle ways for everything, parts of layers, adapters, and what one draws."""
+    return [*parts.SPECS, *schedules.SPECS, *gentle.SPECS, *inside.SPECS, *adapters.SPECS, *custom.SPECS]

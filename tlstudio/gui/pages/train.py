@@ -23,7 +23,7 @@ from tlstudio.gui.widgets.first_paint import after_first_paint
 from tlstudio.gui.widgets.plots import RunCurves
 from tlstudio.registry import Catalog
 
-_FIELD_LINE = re.compile(r"^([a-z_]+(?:\.[a-z_]+)+): (.+)$")
+_FIELD_LINE = re.compile(r"^([a-z_]+(?:\.[a-z0-9_]+)+): (.+)$")
 
 
 class TrainPage(QWidget):
@@ -50,6 +50,7 @@ class TrainPage(QWidget):
         self._work = QWidget(self._stack)
         self.form = TrainForm(self)
         self.network = NetworkView(self._work)
+        self.network.make_drawable(self.form, lambda: context.workspace)
         self.curves = RunCurves(self._work)
         self.monitor = RunMonitor(self._work)
         self.empty = self._make_empty()
@@ -77,10 +78,14 @@ class TrainPage(QWidget):
         if config.data.path is None and config.data.dataset is None:
             self.monitor.show_problem(self.tr("Open a folder of images first."))
             return False
+        if self.network.problems:
+            self.monitor.show_problem(self.tr("The strategy does not fit the network. See the marked fields."))
+            return False
         self._stack.setCurrentWidget(self._work)
         self.curves.clear()
         self.monitor.begin(patience=config.run.patience)
         self.form.set_locked(True)
+        self.network.set_running(True)
         self._run = ""
         self._control = Control()
         self._thread = TrainThread(self._runner, config, catalog, self._context.workspace, self._control, self)
@@ -113,6 +118,14 @@ class TrainPage(QWidget):
         if self._control is not None and self.monitor.state == "paused":
             self._control.resume()
             self.monitor.set_state("running")
+
+    def undo(self) -> None:
+        """Take the last change of the drawn strategy back."""
+        self.network.undo()
+
+    def redo(self) -> None:
+        """Make it again."""
+        self.network.redo()
 
     def is_running(self) -> bool:
         """Whether the thread of a run exists; while it does, the window must not go."""
@@ -155,7 +168,8 @@ class TrainPage(QWidget):
         self.curves.feed(event)
         self.monitor.feed(event)
         if isinstance(event, Prepared | EpochStarted):
-            self.network.show_states(event.stages, running=True)
+            epoch = event.epoch if isinstance(event, EpochStarted) else None
+            self.network.show_states(event.stages, running=True, epoch=epoch)
         elif isinstance(event, RunFailed):
             self.form.show_problems(_field_problems(event))
         self._context.run_event.emit(event)
@@ -206,6 +220,7 @@ class TrainPage(QWidget):
     @Slot(object)
     def _catalog_arrived(self, catalog: Catalog) -> None:
         self.form.set_catalog(catalog)
+        self.network.look_at_saved()
         self._look_at_network()
 
     @Slot(object)
@@ -250,6 +265,8 @@ class TrainPage(QWidget):
         self.form.changed.connect(self._show_work)
         self.form.data_wanted.connect(lambda: context.page_requested.emit("data"))
         self.curves.problem.connect(context.problem)
+        self.network.problem.connect(context.problem)
+        self.network.layers_shown.connect(lambda on: self._middle.setCurrentWidget(self.network.tree if on else self.curves))
         monitor = self.monitor
         monitor.start_wanted.connect(self.start)
         monitor.pause_wanted.connect(lambda on: self.pause() if on else self.resume())
@@ -276,7 +293,10 @@ class TrainPage(QWidget):
         column.setContentsMargins(2 * theme.GRID, theme.GRID, 2 * theme.GRID, theme.GRID)
         column.setSpacing(theme.GRID + theme.HALF)
         column.addWidget(self.network)
-        column.addWidget(self.curves, 1)
+        self._middle = QStackedWidget()
+        self._middle.addWidget(self.curves)
+        self._middle.addWidget(self.network.tree)
+        column.addWidget(self._middle, 1)
         column.addWidget(self.monitor)
         self._stack.addWidget(self.empty)
         self._stack.addWidget(self._work)

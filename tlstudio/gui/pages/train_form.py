@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from tlstudio.api.backbone import BackboneSpec
-from tlstudio.api.config import SPLIT_FIELDS, DataConfig, TrainConfig, field_names, parse_config
+from tlstudio.api.config import SPLIT_FIELDS, DataConfig, FreezingConfig, TrainConfig, field_names, parse_config
 from tlstudio.api.errors import ConfigError, Problem
 from tlstudio.api.freezing import FreezingSpec
 from tlstudio.gui import theme
@@ -125,6 +125,23 @@ class TrainForm(QWidget):
         self._editors["data.options"].set_value(config.data.options)
         self.changed.emit()
 
+    def freezing(self) -> FreezingConfig:
+        """The strategy and those of its options that are not the defaults, valid or not."""
+        return FreezingConfig(strategy=self.value("freezing.strategy"), options=self.value("freezing.options"))
+
+    def set_freezing(self, freezing: FreezingConfig) -> None:
+        """Choose a strategy with these options; one change, however many fields it touches."""
+        for name, value in (("freezing.strategy", freezing.strategy), ("freezing.options", freezing.options)):
+            self._quiet = True
+            self._editors[name].set_value(value)
+            self._quiet = False
+            self._follow()  # the options' fields exist only once the strategy is known
+        self.changed.emit()
+
+    def offers(self, strategy: str) -> bool:
+        """Whether a plugin offers this strategy."""
+        return self._catalog is not None and strategy in self._catalog.strategies
+
     def set_data(self, data: DataConfig, summary: str = "") -> None:
         """Train on these images, split as they are; settings that the data do not decide stay."""
         self._split = {name: getattr(data, name) for name in SPLIT_FIELDS}
@@ -143,8 +160,22 @@ class TrainForm(QWidget):
     def show_problems(self, problems: Iterable[Problem]) -> None:
         """Mark fields that turned out wrong later."""
         found = list(problems)
-        self.form.show_problems(found)
+        self.form.show_problems(found if self._editors["freezing.options"].form is None else self._show_inside(found))
         self._open_more_for(found)
+
+    def show_option_problems(self, problems: Iterable[Problem]) -> None:
+        """Mark the options of the strategy that do not fit the network; none takes the marks away."""
+        if self._editors["freezing.options"].form is not None:
+            self._show_inside(list(problems))
+
+    def _show_inside(self, problems: list[Problem]) -> list[Problem]:
+        """Mark fields among the strategy's options; returns the problems of other fields."""
+        prefix = "freezing.options."
+        mine = [problem for problem in problems if problem.field.startswith(prefix)]
+        inside = [Problem(field=problem.field.removeprefix(prefix), message=problem.message) for problem in mine]
+        strays = self._editors["freezing.options"].form.show_problems(inside)
+        others = [problem for problem in problems if problem not in mine]
+        return others + [Problem(field=prefix + problem.field, message=problem.message) for problem in strays]
 
     def set_locked(self, locked: bool) -> None:
         """Settings cannot be changed while they are in use."""
@@ -157,6 +188,11 @@ class TrainForm(QWidget):
     def strategy(self) -> FreezingSpec | None:
         """The chosen strategy, where a plugin offers it."""
         return self._catalog.strategies.get(self._editors["freezing.strategy"].value()) if self._catalog else None
+
+    def strategy_options(self) -> dict[str, Any]:
+        """All options of the strategy with their values, valid or not."""
+        form = self._editors["freezing.options"].form
+        return {} if form is None else form.values()
 
     def pretrained(self) -> bool:
         """Whether a run with these settings would start from trained weights."""

@@ -335,6 +335,7 @@ class JsonBox(TextBox):
     def set_value(self, value: Any) -> None:
         """Show it as JSON."""
         self.setText("" if value is None else json.dumps(value, ensure_ascii=False, default=str))
+        self.setCursorPosition(0)  # the beginning says more than the end
 
 
 class SwitchBox(QCheckBox):

@@ -69,6 +69,7 @@ class FieldRow:
         """Put the widgets into the next rows of a grid."""
         row = grid.rowCount()
         if wide:
+            self.resettable = False  # its parts have reset buttons of their own
             grid.addWidget(self.editor, row, 0, 1, 3)
         else:
             grid.addWidget(self.label, row, 0, Qt.AlignmentFlag.AlignVCenter)

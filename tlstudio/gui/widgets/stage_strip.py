@@ -1,17 +1,20 @@
 """The stage strip: the network as a row of stages and its head, frozen ones in ice blue, learning ones in warm orange.
 
-Draws `StageState` records and nothing else; brightness is the learning-rate factor, a hatch says "frozen" without colour.
+Draws `StageState` records; brightness is the learning-rate factor, a hatch says "frozen" without colour. Where it may be
+edited, it tells the changes that the user draws as `StageEdit` records and leaves it to others to make them.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
-from PySide6.QtCore import QEvent, QRectF, QSize, Qt, Signal, Slot
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import (
-    QBrush,
     QColor,
+    QContextMenuEvent,
     QFocusEvent,
     QFontMetrics,
     QHelpEvent,
@@ -20,18 +23,42 @@ from PySide6.QtGui import (
     QPainter,
     QPaintEvent,
     QPen,
+    QWheelEvent,
 )
-from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
+from PySide6.QtWidgets import QMenu, QSizePolicy, QToolTip, QWidget
 
 from tlstudio.api.events import StageState
 from tlstudio.gui import theme
+from tlstudio.gui.widgets import stage_look
 
 HEAD = "head"
 _GAP = 4
 _HEIGHT = 72
 _PAD = 6
 _NARROW = 44  # below this width in pixels a stage shows no figures
-_FAINTEST = 1e-4  # a factor this small or smaller is drawn palest
+_FAR = 8  # pixels from which on a press becomes a drag
+_LEVEL = 14  # pixels of a drag up or down for one level of the factor
+_NOTCH = 120
+_FACTORS = (1.0, 0.5, 0.2, 0.1, 0.05, 0.01, 0.001)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageEdit:
+    """A change that was drawn.
+
+    Args:
+        stages: the names of those that change.
+        kind: freeze; thaw at the factor that suits; set the factor; go ``levels`` up or down.
+        factor: to set.
+        levels: counted from the factor that the first stage had when the gesture began.
+        gesture: a number; a later edit of the same gesture replaces the earlier one.
+    """
+
+    stages: tuple[str, ...]
+    kind: Literal["freeze", "thaw", "factor", "levels"]
+    factor: float = 0.0
+    levels: int = 0
+    gesture: int = 0
 
 
 class StageStrip(QWidget):
@@ -39,12 +66,21 @@ class StageStrip(QWidget):
 
     stage_clicked = Signal(object)
     """str: the name of a stage that was clicked or chosen with the keyboard."""
+    edited = Signal(object)
+    """StageEdit: the user wants this; only where editing is on."""
+    layers_wanted = Signal(object)
+    """str: the user wants to see the layers of this stage."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._stages: tuple[StageState, ...] = ()
         self._placeholder = ""
         self._current = -1
+        self._editable = False
+        self._gesture = 0
+        self._press: tuple[QPointF, int, StageState] | None = None
+        self._last: StageEdit | None = None
+        self._notches = 0
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setFixedHeight(_HEIGHT)
@@ -69,6 +105,17 @@ class StageStrip(QWidget):
         self.setAccessibleDescription("; ".join(self.describe(stage) for stage in wanted))
         self.update()
 
+    @property
+    def editable(self) -> bool:
+        """Whether the user may change what learns."""
+        return self._editable
+
+    def set_editable(self, editable: bool) -> None:
+        """Let the user change what learns, or only look."""
+        self._editable = editable
+        if not editable:
+            self._press = None
+
     def set_placeholder(self, text: str) -> None:
         """One sentence shown while there are no stages yet."""
         self._placeholder = text
@@ -77,10 +124,17 @@ class StageStrip(QWidget):
     def describe(self, stage: StageState) -> str:
         """One sentence about a stage, for the tooltip and for screen readers."""
         name = self.tr("head") if stage.name == HEAD else stage.name
+        factor = f"{stage.factor:.3g}"
         if stage.factor == 0.0:
             state = self.tr("frozen: it stays as it is")
+        elif stage.within == "all":
+            state = self.tr("learns at {factor} times the learning rate").format(factor=factor)
         else:
-            state = self.tr("learns at {factor} times the learning rate").format(factor=f"{stage.factor:.3g}")
+            part = {
+                "norm": self.tr("only norms learn, at {factor} times the learning rate"),
+                "bias": self.tr("only biases learn, at {factor} times the learning rate"),
+            }.get(stage.within, self.tr("an adapter learns beside frozen weights, at {factor} times the learning rate"))
+            state = part.format(factor=factor)
         text = f"{name}: {state}"
         if stage.params:
             text += self.tr(", {n} parameters").format(n=count_text(stage.params))
@@ -102,12 +156,8 @@ class StageStrip(QWidget):
         return result
 
     def color_of(self, stage: StageState) -> QColor:
-        """Ice blue when frozen; warm and the fuller the larger its factor when it learns."""
-        now = theme.colors()
-        if stage.factor == 0.0:
-            return theme.mix(now.frozen, now.base, 0.79)
-        share = 1.0 - math.log10(max(min(stage.factor, 1.0), _FAINTEST)) / math.log10(_FAINTEST)
-        return theme.mix(now.learn, now.base, (0.88 - 0.32 * share) if now.dark else (0.8 - 0.5 * share))
+        """Ice blue when frozen or learning only in part; warm and the fuller the larger its factor when it learns."""
+        return stage_look.ground(stage)
 
     def sizeHint(self) -> QSize:
         """A band over the plots."""
@@ -143,18 +193,99 @@ class StageStrip(QWidget):
         return super().event(event)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Choose the stage under the mouse."""
+        """Choose the stage under the mouse; what becomes of it is decided when the mouse moves or is released."""
         index = self._index_at(int(event.position().x()))
-        if index >= 0:
-            self._choose(index)
+        if index < 0 or event.button() != Qt.MouseButton.LeftButton:
+            return
+        self._choose(index)
+        if self._can_edit(index):
+            self._press, self._last = (event.position(), index, self._stages[index]), None
+            self._gesture += 1
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """A drag sideways gives the stages that it passes the state of the first; one up or down changes the factor."""
+        self._point_at(event.position())
+        if self._press is None:
+            return
+        start, index, was = self._press
+        here = self._index_at(int(event.position().x()))
+        up = start.y() - event.position().y()
+        if self._last is not None and self._last.kind == "levels":
+            self._drag_factor(index, up)
+        elif here not in (-1, index) or (self._last is not None and here >= 0):
+            copy = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
+            self._drag_over(index, here, was, copy=copy)
+        elif abs(up) >= _FAR and self._last is None:
+            self._drag_factor(index, up)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        """Without a drag it was a click: frozen learns, learning freezes."""
+        if self._press is None or event.button() != Qt.MouseButton.LeftButton:
+            return
+        _, index, was = self._press
+        if self._last is None:
+            self._toggle((index,), was)
+        self._press = self._last = None
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        """Two quick clicks are two clicks."""
+        self.mousePressEvent(event)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """With Ctrl a notch is one level of the factor."""
+        index = self._index_at(int(event.position().x()))
+        if not (event.modifiers() & Qt.KeyboardModifier.ControlModifier) or not self._can_edit(index):
+            event.ignore()
+            return
+        self._notches += event.angleDelta().y()
+        levels, self._notches = int(self._notches / _NOTCH), math.fmod(self._notches, _NOTCH)
+        if levels:
+            self._one_edit("levels", index, levels=levels)
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        """All that a stage can be set to, and its layers."""
+        by_key = event.reason() == QContextMenuEvent.Reason.Keyboard
+        index = self._current if by_key else self._index_at(event.pos().x())
+        if not 0 <= index < len(self._stages):
+            return
+        place = self.mapToGlobal(self.rectangles()[index].bottomLeft().toPoint()) if by_key else event.globalPos()
+        menu = self.menu_for(index)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.popup(place)
+
+    def menu_for(self, index: int) -> QMenu:
+        """The context menu of a stage."""
+        menu, stage = QMenu(self), self._stages[index]
+        if self._can_edit(index):
+            for factor in (0.0, *_FACTORS):
+                text = self.tr("Freeze") if factor == 0.0 else self.tr("Learn at × {factor}").format(factor=f"{factor:g}")
+                action = menu.addAction(text)
+                action.setCheckable(True)
+                action.setChecked(stage.factor == factor)
+                kind = "factor" if factor else "freeze"
+                action.triggered.connect(lambda _on=False, kind=kind, f=factor: self._one_edit(kind, index, factor=f))
+            menu.addSeparator()
+        menu.addAction(self.tr("Show its layers")).triggered.connect(lambda _on=False: self.layers_wanted.emit(stage.name))
+        return menu
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Left and right go from stage to stage."""
-        step = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}.get(Qt.Key(event.key()), 0)
-        if not step or not self._stages:
+        """Left and right go from stage to stage; Space freezes and thaws, up and down change the factor, Enter shows layers."""
+        key = Qt.Key(event.key())
+        step = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}.get(key, 0)
+        level = {Qt.Key.Key_Up: 1, Qt.Key.Key_Down: -1}.get(key, 0)
+        if step and self._stages:
+            self._choose(max(0, min(len(self._stages) - 1, self._current + step)))
+        elif key in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self._current >= 0:
+            self.layers_wanted.emit(self._stages[self._current].name)
+            return
+        elif key == Qt.Key.Key_Space and self._can_edit(self._current):
+            self._gesture += 1
+            self._toggle((self._current,), self._stages[self._current])
+        elif level and self._can_edit(self._current):
+            self._one_edit("levels", self._current, levels=level)
+        else:
             super().keyPressEvent(event)
             return
-        self._choose(max(0, min(len(self._stages) - 1, self._current + step)))
         box = self.rectangles()[self._current]
         QToolTip.showText(self.mapToGlobal(box.bottomLeft().toPoint()), self.describe(self._stages[self._current]), self)
 
@@ -179,30 +310,69 @@ class StageStrip(QWidget):
         self.update()
         self.stage_clicked.emit(self._stages[index].name)
 
+    def _can_edit(self, index: int) -> bool:
+        return self._editable and 0 <= index < len(self._stages) and self._stages[index].name != HEAD
+
+    def _point_at(self, position: QPointF) -> None:
+        on_stage = self._can_edit(self._index_at(int(position.x())))
+        self.setCursor(Qt.CursorShape.PointingHandCursor if on_stage else Qt.CursorShape.ArrowCursor)
+
+    def _toggle(self, indices: Sequence[int], was: StageState) -> None:
+        self._edit("thaw" if was.factor == 0.0 else "freeze", indices)
+
+    def _drag_over(self, first: int, here: int, was: StageState, *, copy: bool) -> None:
+        low, high = sorted((first, here))
+        passed = [first, *(index for index in range(low, high + 1) if index != first and self._can_edit(index))]
+        if not copy:
+            self._toggle(passed, was)
+        elif was.factor == 0.0:
+            self._edit("freeze", passed)
+        else:
+            self._edit("factor", passed, factor=was.factor)
+
+    def _drag_factor(self, index: int, up: float) -> None:
+        levels = int(up / _LEVEL) or (1 if up >= _FAR else -1 if up <= -_FAR else 0)
+        self._edit("levels", (index,), levels=levels)
+
+    def _one_edit(self, kind: Literal["freeze", "thaw", "factor", "levels"], index: int, **values: float) -> None:
+        self._gesture += 1
+        self._edit(kind, (index,), **values)
+        self._last = None
+
+    def _edit(self, kind: Literal["freeze", "thaw", "factor", "levels"], indices: Sequence[int], **values: float) -> None:
+        names = tuple(self._stages[index].name for index in indices)
+        edit = StageEdit(stages=names, kind=kind, gesture=self._gesture, **values)
+        if edit != self._last:
+            self._last = edit
+            self.edited.emit(edit)
+
     def _index_at(self, x: int) -> int:
         return next((i for i, box in enumerate(self.rectangles()) if box.left() <= x <= box.right()), -1)
 
     def _paint_stage(self, painter: QPainter, stage: StageState, box: QRectF, *, marked: bool) -> None:
         now = theme.colors()
-        frozen = stage.factor == 0.0
-        edge = now.frozen if frozen else now.learn
+        edge = now.frozen if stage.factor == 0.0 else now.learn
         painter.setBrush(self.color_of(stage))
         painter.setPen(QPen(now.text if marked else edge, 2 if marked else 1))
         painter.drawRoundedRect(box.adjusted(0.5, 0.5, -0.5, -0.5), 4, 4)
-        if frozen:
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(QBrush(theme.mix(now.frozen, now.base, 0.25), Qt.BrushStyle.BDiagPattern))
-            painter.drawRoundedRect(QRectF(box.left() + 1.5, box.bottom() - 13, box.width() - 3, 11), 3, 3)
-        else:
-            self._paint_level(painter, stage, box)
+        painter.setPen(Qt.PenStyle.NoPen)
+        part = stage_look.in_part(stage)
+        if stage.factor == 0.0 or part:
+            painter.setBrush(stage_look.hatch())
+            up = 8 if part else 0
+            painter.drawRoundedRect(QRectF(box.left() + 1.5, box.bottom() - 13 - up, box.width() - 3, 11), 3, 3)
+        if stage.factor > 0.0:
+            self._paint_level(painter, stage, box, part=part)
         painter.setPen(now.text)
         self._paint_text(painter, stage, box)
 
-    def _paint_level(self, painter: QPainter, stage: StageState, box: QRectF) -> None:
+    def _paint_level(self, painter: QPainter, stage: StageState, box: QRectF, *, part: bool) -> None:
         """A bar at the foot whose length is the factor: the brightness again, for those who cannot see it."""
         now = theme.colors()
+        if part:  # a thin warm band in a cold stage: what learns is little
+            painter.setBrush(stage_look.warmth(stage.factor))
+            painter.drawRoundedRect(QRectF(box.left() + 1.5, box.bottom() - 9, box.width() - 3, 8), 3, 3)
         share = max(0.04, min(stage.factor, 1.0))
-        painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(now.learn)
         painter.drawRoundedRect(QRectF(box.left() + 2, box.bottom() - 6, (box.width() - 4) * share, 4), 2, 2)
 
@@ -220,8 +390,12 @@ class StageStrip(QWidget):
         if box.width() < _NARROW:
             return
         painter.setFont(caption)
-        rows = [count_text(stage.params) if stage.params else "", "✻" if stage.factor == 0.0 else f"× {stage.factor:.2g}"]
+        rows = [count_text(stage.params) if stage.params else "", stage_look.short_words(stage)]
         colors = [now.text, now.frozen_text if stage.factor == 0.0 else now.text]
+        metrics = QFontMetrics(caption)
+        if metrics.horizontalAdvance(rows[1]) > inner.width() + 2 and stage_look.in_part(stage):
+            rows[1] = rows[1].partition(" ")[0]  # the word says more than the factor, which the band shows as well
+        rows = [metrics.elidedText(text, Qt.TextElideMode.ElideRight, int(inner.width()) + 2) for text in rows]
         for row, (text, color) in enumerate(zip(rows, colors, strict=True), start=1):
             painter.setPen(color)
             place = QRectF(inner.left(), inner.top() + row * (line + 1), inner.width(), line)
