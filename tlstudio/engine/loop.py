@@ -30,8 +30,9 @@ from tlstudio.engine.freeze import apply_plan, batch_norms, make_plan, stage_inf
 from tlstudio.engine.loader import ImageSource, epoch_batches, in_batches
 from tlstudio.engine.modes import in_eval_mode
 from tlstudio.engine.norms import taken_anew
-from tlstudio.engine.optim import build_optimizer, follow_memory_order, schedule_factor, set_learning_rates
+from tlstudio.engine.optim import build_optimizer, follow_memory_order, set_learning_rates
 from tlstudio.engine.random import step_seed
+from tlstudio.engine.schedule import schedule_factor
 from tlstudio.engine.task import Classification, Totals, mixed
 from tlstudio.engine.world import World
 from tlstudio.registry.catalog import Recipe
@@ -183,7 +184,8 @@ def _steps(run: Training, plan: FreezePlan, epoch: int, totals: Totals) -> Itera
         images, wish = _agreed(run, len(target))
         if wish != "go":
             break
-        rate = (config.optim.learning_rate or 0.0) * schedule_factor(config.optim, run.step, steps)
+        factor = schedule_factor(config.optim, run.step, steps, run.steps_per_epoch, run.history)
+        rate = (config.optim.learning_rate or 0.0) * factor
         set_learning_rates(run.optimizer, plan, rate)
         loss, logits = _step(run, x, target, share=world.size * len(target) / images)
         run.step += 1

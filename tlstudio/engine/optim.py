@@ -1,8 +1,7 @@
-"""The optimiser and its schedule. One parameter group a stage and kind; the rate is base x stage factor x schedule."""
+"""The optimiser. One parameter group a stage and kind; the rate is base x stage factor x schedule."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -46,16 +45,6 @@ def build_optimizer(backbone: Backbone, config: OptimConfig) -> torch.optim.Opti
             return eager(torch.optim.SGD)(params, lr=base, momentum=config.momentum, fused=fused)
         case "rmsprop":
             return eager(torch.optim.RMSprop)(params, lr=base, momentum=config.momentum)
-
-
-def schedule_factor(config: OptimConfig, step: int, steps: int) -> float:
-    """The schedule's factor at a step (from 0) of a run of ``steps``: linear warm-up, then constant or half a cosine."""
-    if step < config.warmup_steps:
-        return (step + 1) / (config.warmup_steps + 1)
-    if config.schedule == "constant":
-        return 1.0
-    rest = max(1, steps - config.warmup_steps)
-    return 0.5 * (1.0 + math.cos(math.pi * min(1.0, (step - config.warmup_steps) / rest)))
 
 
 def follow_memory_order(optimizer: torch.optim.Optimizer) -> None:
