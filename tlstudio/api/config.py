@@ -124,8 +124,8 @@ class AugmentConfig(_Section):
     )
     policy: Literal["none", "trivial", "rand"] = Field(
         "none", title="Policy",
-        description="Operations at random on top of that. Trivial: one of any strength (TrivialAugment, Müller and Hutter 2021). "
-        "Rand: two of a given strength (RandAugment, Cubuk et al. 2020).",
+        description="Operations at random on top of that. Trivial: one, of any strength (TrivialAugment, Müller and Hutter "
+        "2021). Rand: two, of a given strength (RandAugment, Cubuk et al. 2020).",
     )  # fmt: skip
     magnitude: int = Field(9, ge=0, le=30, title="Strength", description="How strong the operations of RandAugment are.")
     erase: float = Field(
@@ -139,8 +139,8 @@ class AugmentConfig(_Section):
     )  # fmt: skip
     cutmix: float = Field(
         0.0, ge=0.0, le=10.0, title="CutMix",
-        description="Puts a rectangle of one image into another, of a share drawn from Beta(cutmix, cutmix); 0 = off (Yun et al. "
-        "2019). Beside mixup, each takes half of the steps. Behind frozen layers, mixup stands in for it.",
+        description="Puts a rectangle of one image into another, of a share drawn from Beta(cutmix, cutmix); 0 = off (Yun et "
+        "al. 2019). Beside mixup, each takes half of the steps. Behind frozen layers, mixup stands in for it.",
     )  # fmt: skip
     views: int = Field(
         4, ge=1, le=64, title="Cached views",
@@ -166,16 +166,17 @@ class OptimConfig(_Section):
     momentum: float = Field(0.9, ge=0.0, lt=1.0, title="Momentum", description="For SGD, RMSprop and Muon.")
     schedule: Literal["cosine", "linear", "step", "one_cycle", "plateau", "constant"] = Field(
         "cosine", title="Schedule",
-        description="How the learning rate goes: down to zero along a cosine or a line; down in steps; up, then down (one cycle, "
-        "Smith 2018); down when the validation loss no longer falls (plateau); or constant.",
+        description="How the learning rate goes: down to zero along a cosine or a line; down in steps; up, then down (one "
+        "cycle, Smith 2018); down when the validation loss no longer falls (plateau); or constant.",
     )  # fmt: skip
     step_epochs: int | None = Field(
         None, ge=1, le=10_000, title="Step length",
         description="Epochs between the steps of the step schedule; by default a third of the run.",
     )  # fmt: skip
     decay_factor: float = Field(
-        0.1, gt=0.0, lt=1.0, title="Step factor", description="What the step and plateau schedules multiply the learning rate by."
-    )
+        0.1, gt=0.0, lt=1.0, title="Step factor",
+        description="What the step and plateau schedules multiply the learning rate by.",
+    )  # fmt: skip
     plateau_patience: int = Field(
         3, ge=0, le=10_000, title="Plateau patience",
         description="Epochs without a lower validation loss that the plateau schedule bears.",
@@ -190,8 +191,8 @@ class OptimConfig(_Section):
     )
     balance: Literal["none", "weights", "sampling"] = Field(
         "none", title="Balance of classes",
-        description="For classes of unequal size. Weights: an image counts the more in the loss, the rarer its class. Sampling: "
-        "an epoch draws equally many images of each class.",
+        description="For classes of unequal size. Weights: an image counts the more in the loss, the rarer its class. "
+        "Sampling: an epoch draws equally many images of each class.",
     )  # fmt: skip
     clip_norm: float = Field(
         0.0, ge=0.0, le=1e6, title="Gradient clipping", description="The largest length of the gradient in a step; 0 = any."
