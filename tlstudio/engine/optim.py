@@ -12,24 +12,29 @@ from tlstudio.api.config import OptimConfig
 from tlstudio.api.freezing import FreezePlan
 from tlstudio.engine.eager import eager
 from tlstudio.engine.freeze import HEAD, is_norm
+from tlstudio.engine.muon import MuonAndAdamW, is_matrix
 
 
 @dataclass(frozen=True)
 class _Group:
     stage: str
     decays: bool
+    matrix: bool
 
 
 def build_optimizer(backbone: Backbone, config: OptimConfig) -> torch.optim.Optimizer:
     """An optimiser over all parameters; frozen ones have no gradient, and a parameter without a gradient is not touched.
 
-    Weight decay spares biases and normalisation layers.
+    Weight decay spares biases and normalisation layers. It is decoupled from the gradient (Loshchilov and Hutter 2019) in all
+    but Adam, SGD and RMSprop.
     """
     groups: dict[_Group, list[nn.Parameter]] = {}
     for name, part in {**backbone.stages, HEAD: backbone.head}.items():
         for module in part.modules():
             for parameter in module.parameters(recurse=False):
-                groups.setdefault(_Group(name, parameter.ndim > 1 and not is_norm(module)), []).append(parameter)
+                matrix = config.optimizer == "muon" and name != HEAD and is_matrix(module, parameter)
+                group = _Group(name, parameter.ndim > 1 and not is_norm(module), matrix)
+                groups.setdefault(group, []).append(parameter)
     params = [
         {"params": items, "stage": group.stage, "weight_decay": config.weight_decay if group.decays else 0.0, "lr": 0.0}
         for group, items in groups.items()
@@ -37,14 +42,23 @@ def build_optimizer(backbone: Backbone, config: OptimConfig) -> torch.optim.Opti
     base = config.learning_rate or 0.0
     fused = next(backbone.module.parameters()).device.type in {"cpu", "cuda"}  # one pass over memory instead of ten
     match config.optimizer:
-        case "adamw":
-            return eager(torch.optim.AdamW)(params, lr=base, fused=fused)
         case "adam":
             return eager(torch.optim.Adam)(params, lr=base, fused=fused)
         case "sgd":
             return eager(torch.optim.SGD)(params, lr=base, momentum=config.momentum, fused=fused)
         case "rmsprop":
             return eager(torch.optim.RMSprop)(params, lr=base, momentum=config.momentum)
+        case "nadam":
+            return eager(torch.optim.NAdam)(params, lr=base, decoupled_weight_decay=True)
+        case "radam":
+            return eager(torch.optim.RAdam)(params, lr=base, decoupled_weight_decay=True)
+        case "adafactor":
+            return eager(torch.optim.Adafactor)(params, lr=base)
+        case "muon" if any(group.matrix for group in groups):
+            chosen = [{**values, "matrix": group.matrix} for group, values in zip(groups, params, strict=True)]
+            return eager(MuonAndAdamW)(chosen, config)
+        case "adamw" | "muon":
+            return eager(torch.optim.AdamW)(params, lr=base, fused=fused)
 
 
 def follow_memory_order(optimizer: torch.optim.Optimizer) -> None:
