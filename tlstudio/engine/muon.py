@@ -38,4 +38,4 @@ class MuonAndAdamW(torch.optim.Optimizer):
         for part, matrix in ((self._muon, True), (self._adamw, False)):
             part.state = self.state
             part.param_groups = [group for group in self.param_groups if group["matrix"] is matrix]
-            part.step()
+            part.step()  # type: ignore[no-untyped-call]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -13,6 +15,8 @@ from tlstudio.api.freezing import FreezePlan
 from tlstudio.engine.eager import eager
 from tlstudio.engine.freeze import HEAD, is_norm
 from tlstudio.engine.muon import MuonAndAdamW, is_matrix
+
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
@@ -39,8 +43,15 @@ def build_optimizer(backbone: Backbone, config: OptimConfig) -> torch.optim.Opti
         {"params": items, "stage": group.stage, "weight_decay": config.weight_decay if group.decays else 0.0, "lr": 0.0}
         for group, items in groups.items()
     ]
-    base = config.learning_rate or 0.0
+    if any(group.matrix for group in groups):
+        marked = [{**values, "matrix": group.matrix} for group, values in zip(groups, params, strict=True)]
+        return eager(MuonAndAdamW)(marked, config)
     fused = next(backbone.module.parameters()).device.type in {"cpu", "cuda"}  # one pass over memory instead of ten
+    return _new(config, params, fused)
+
+
+def _new(config: OptimConfig, params: list[dict[str, Any]], fused: bool) -> torch.optim.Optimizer:
+    base = config.learning_rate or 0.0
     match config.optimizer:
         case "adam":
             return eager(torch.optim.Adam)(params, lr=base, fused=fused)
@@ -54,9 +65,6 @@ def build_optimizer(backbone: Backbone, config: OptimConfig) -> torch.optim.Opti
             return eager(torch.optim.RAdam)(params, lr=base, decoupled_weight_decay=True)
         case "adafactor":
             return eager(torch.optim.Adafactor)(params, lr=base)
-        case "muon" if any(group.matrix for group in groups):
-            chosen = [{**values, "matrix": group.matrix} for group, values in zip(groups, params, strict=True)]
-            return eager(MuonAndAdamW)(chosen, config)
         case "adamw" | "muon":
             return eager(torch.optim.AdamW)(params, lr=base, fused=fused)
 
@@ -78,3 +86,40 @@ def set_learning_rates(optimizer: torch.optim.Optimizer, plan: FreezePlan, base:
     for group in optimizer.param_groups:
         stage = group["stage"]
         group["lr"] = base * (1.0 if stage == HEAD else plan.factor(stage))
+
+
+def in_groups(items: Iterable[_Item], size: int) -> Iterator[tuple[int, bool, _Item]]:
+    """Items whose gradients make one step: each with its number in the group, and whether the group ends with it.
+
+    The last group may be smaller. One item is fetched ahead of its use where groups are larger than one.
+    """
+    if size == 1:
+        yield from ((0, True, item) for item in items)
+        return
+    rest = iter(items)
+    item = next(rest, None)
+    number = 0
+    while item is not None:
+        following = next(rest, None)
+        closes = number + 1 == size or following is None
+        yield number, closes, item
+        item, number = following, 0 if closes else number + 1
+
+
+def take_step(optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler, *, scale: float, clip: float) -> None:
+    """Let the optimiser change the weights by the gradients that are there.
+
+    Args:
+        scaler: by which the loss was scaled.
+        scale: what gradients are multiplied by.
+        clip: the largest length of all gradients together; 0 for any.
+    """
+    if scale != 1.0 or clip:
+        scaler.unscale_(optimizer)
+        learning = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        if scale != 1.0:
+            torch._foreach_mul_([p.grad for p in learning], scale)
+        if clip:
+            nn.utils.clip_grad_norm_(learning, clip)
+    scaler.step(optimizer)
+    scaler.update()
