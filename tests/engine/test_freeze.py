@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from training import OPTIMIZERS
 
 from tlstudio.api import FreezePlan, FreezingSpec, OptimConfig, Options, StageInfo
 from tlstudio.engine.freeze import apply_plan, make_plan, stage_infos, states
@@ -18,7 +19,7 @@ factors = st.sampled_from([0.0, 0.0, 0.1, 1.0])
     lr=st.fixed_dictionaries({"stem": factors, "middle": factors, "last": factors}),
     within=st.sampled_from(["all", "norm", "bias"]),
     norm_stats=st.sampled_from(["fixed", "update"]),
-    optimizer=st.sampled_from(["adamw", "adam", "sgd", "rmsprop"]),
+    optimizer=st.sampled_from(OPTIMIZERS),
 )
 def test_frozen_tensors_are_bit_equal_after_any_step(tiny, lr, within, norm_stats, optimizer):
     torch.manual_seed(0)
