@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pydantic import ValidationError
 from PySide6.QtCore import QTimer, Slot
 from PySide6.QtWidgets import QWidget
 
@@ -85,7 +86,9 @@ class TrainPreview(PreviewStrip):
                     continue
             return pictures
 
-        varied = wanted.preset != "none"
+        from tlstudio.engine.augment import varies
+
+        varied = varies(wanted.preset, wanted)
         caption = (
             self.tr("As the network sees them: one random draw") if varied else self.tr("As the network sees them: not varied")
         )
@@ -93,8 +96,12 @@ class TrainPreview(PreviewStrip):
 
     def _augment(self, form: TrainForm) -> AugmentConfig:
         """The augmentation of the form, with ``auto`` decided as the engine will."""
+        from tlstudio.engine.augment import effective_preset
+
         learns = any(stage.factor > 0.0 for plan in self._plans for stage in plan if stage.name != HEAD)
-        config = AugmentConfig(preset=form.value("augment.preset"), vertical_flip=form.value("augment.vertical_flip"))
-        if config.preset != "auto":
-            return config
-        return config.model_copy(update={"preset": "light" if learns else "none"})
+        names = ("preset", "vertical_flip", "policy", "magnitude", "erase")
+        try:
+            config = AugmentConfig.model_validate({name: form.value(f"augment.{name}") for name in names})
+        except ValidationError:  # a number that is not valid is marked at its field
+            config = AugmentConfig(preset=form.value("augment.preset"))
+        return config.model_copy(update={"preset": effective_preset(config, learns_stages=learns)})
