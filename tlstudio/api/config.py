@@ -20,6 +20,8 @@ DEFAULT_BACKBONE = "timm/tf_efficientnet_lite0"
 AUTO_STRATEGY = "auto"
 """Of `FreezingConfig.strategy`: the program looks at the images and chooses."""
 SAMPLE_DATASET = "datasets/digits"
+SAMPLE_STRATEGY = "freezing/head-only"
+"""For the sample, whose first model shall take less than a minute."""
 SPLIT_FIELDS = ("split", "val_fraction", "test_fraction", "folds", "fold", "split_seed", "group_by", "duplicates_together")
 """The fields of `DataConfig` that say how images are split."""
 

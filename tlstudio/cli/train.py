@@ -74,11 +74,12 @@ def demo(
     session = session_of(context)
     if not (headless or as_json or settings) and screen.somebody_can_see():
         raise typer.Exit(screen.open_window(session, demo=True))
-    from tlstudio.api.config import SAMPLE_DATASET
+    from tlstudio.api.config import SAMPLE_DATASET, SAMPLE_STRATEGY
 
     with _errors_as_events(as_json):
         catalog = session.catalog()
-        config = configure(f"data.dataset={SAMPLE_DATASET}", settings or [], catalog, session.workspace)
+        first = [f"freezing.strategy={SAMPLE_STRATEGY}", *(settings or [])]
+        config = configure(f"data.dataset={SAMPLE_DATASET}", first, catalog, session.workspace)
     if not as_json:
         typer.echo("Training on the sample images: 1,797 handwritten digits, 10 classes.")
     raise typer.Exit(run(config, catalog, session, as_json=as_json))

@@ -17,6 +17,7 @@ from tlstudio.gui.context import AppContext, OpenedData
 from tlstudio.gui.pages.train_form import TrainForm
 from tlstudio.gui.pages.train_monitor import RunMonitor
 from tlstudio.gui.pages.train_network import NetworkView
+from tlstudio.gui.pages.train_situation import SituationLook
 from tlstudio.gui.thread import Runner, TrainThread, train
 from tlstudio.gui.widgets.empty_state import EmptyState
 from tlstudio.gui.widgets.first_paint import after_first_paint
@@ -242,7 +243,11 @@ class TrainPage(QWidget):
             if isinstance(epochs, int) and 1 <= epochs <= 10_000:
                 self.curves.expect(epochs)
             if self._painted:
+                self.situation.follow()
                 self.network.follow(self.form)
+
+    def _may_look(self) -> bool:
+        return self.isVisible() and self._thread is None
 
     def _show_work(self) -> None:
         has_data = self.form.value("data.path") is not None or self.form.value("data.dataset") is not None
@@ -261,6 +266,7 @@ class TrainPage(QWidget):
         context.catalog_changed.connect(self._catalog_arrived)
         context.data_changed.connect(self._data_arrived)
         context.config_requested.connect(self.set_config)
+        self.situation = SituationLook(self, context, self.form, self._may_look)
         self.form.changed.connect(self._look_at_network)
         self.form.changed.connect(self._show_work)
         self.form.data_wanted.connect(lambda: context.page_requested.emit("data"))

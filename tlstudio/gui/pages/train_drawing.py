@@ -15,7 +15,7 @@ from typing import Any
 from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtWidgets import QInputDialog, QMenu, QWidget
 
-from tlstudio.api.config import DEFAULT_STRATEGY, FreezingConfig
+from tlstudio.api.config import FreezingConfig
 from tlstudio.api.events import StageState
 from tlstudio.engine.custom import FROM_SCRATCH, STRATEGY, USUAL, Drawing, next_level, options_like
 from tlstudio.gui.pages.train_form import TrainForm
@@ -183,7 +183,7 @@ class Drawer(QObject):
 
     def _found(self, found: tuple[dict[str, FreezingConfig], FreezingConfig | None]) -> None:
         self._saved, present = found
-        untouched = self._form.freezing() == FreezingConfig(strategy=DEFAULT_STRATEGY)
+        untouched = self._form.freezing() == FreezingConfig()
         if present is not None and untouched and self._form.offers(present.strategy):
             self._kept = present
             self._form.set_freezing(present)

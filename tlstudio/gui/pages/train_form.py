@@ -17,17 +17,19 @@ from PySide6.QtWidgets import (
 )
 
 from tlstudio.api.backbone import BackboneSpec
-from tlstudio.api.config import SPLIT_FIELDS, DataConfig, FreezingConfig, TrainConfig, field_names, parse_config
+from tlstudio.api.config import AUTO_STRATEGY, SPLIT_FIELDS, DataConfig, FreezingConfig, TrainConfig, field_names, parse_config
 from tlstudio.api.errors import ConfigError, Problem
 from tlstudio.api.freezing import FreezingSpec
 from tlstudio.gui import theme
 from tlstudio.gui.pages.data_row import DataRow
+from tlstudio.gui.pages.train_situation import StrategyBox, usual_strategy
 from tlstudio.gui.widgets.editors import Choice, ChoiceBox, NumberBox
 from tlstudio.gui.widgets.fields import UNITS
 from tlstudio.gui.widgets.form import Form, OptionsEditor, Section
 from tlstudio.gui.widgets.stage_strip import count_text
 from tlstudio.registry import Catalog
 from tlstudio.registry.catalog import usual_rate
+from tlstudio.registry.presets import Situation
 from tlstudio.registry.weights import WeightSet, how_to_get, locate, weight_sets
 
 WIDTH = 376
@@ -61,7 +63,7 @@ class TrainForm(QWidget):
             "data.options": OptionsEditor(),
             "model.backbone": ChoiceBox(),
             "model.weights": WeightsBox(),
-            "freezing.strategy": ChoiceBox(),
+            "freezing.strategy": StrategyBox(),
             "freezing.options": OptionsEditor(hidden=()),
         }
         self._scroll = QScrollArea(self)  # every part is made within its parent: put there later, it would be styled anew
@@ -90,9 +92,7 @@ class TrainForm(QWidget):
         """Offer what these plugins bring."""
         self._catalog = catalog
         self._editors["model.backbone"].set_choices([_backbone_choice(k, s) for k, s in _by_title(catalog.backbones)])
-        self._editors["freezing.strategy"].set_choices(
-            [Choice(value=k, title=s.title, about=_about(s.about, s.source)) for k, s in catalog.strategies.items()]
-        )
+        self._editors["freezing.strategy"].set_strategies(catalog.strategies)
         automatic = Choice(value=None, title=self.tr("recognise it"), about=self.tr("The plugin that knows the path best."))
         kinds = [Choice(value=k, title=s.title, about=s.about) for k, s in catalog.datasets.items()]
         self._editors["data.dataset"].set_choices([automatic, *kinds])
@@ -153,6 +153,11 @@ class TrainForm(QWidget):
             row = self.form.rows[f"data.{name}"]
             row.default = getattr(data, name)  # what was opened is where a reset leads back to
             row.editor.set_value(row.default)
+        row, usual = self.form.rows["freezing.strategy"], usual_strategy(data)
+        if not row.is_changed:
+            row.editor.set_value(usual)
+        row.default = usual
+        row.refresh()
         self._quiet = False
         self._follow()
         self._editors["data.options"].set_value(data.options)
@@ -187,8 +192,12 @@ class TrainForm(QWidget):
         return self._catalog.backbones.get(self._editors["model.backbone"].value()) if self._catalog else None
 
     def strategy(self) -> FreezingSpec | None:
-        """The chosen strategy, where a plugin offers it."""
-        return self._catalog.strategies.get(self._editors["freezing.strategy"].value()) if self._catalog else None
+        """The strategy that a run would take, where a plugin offers it and it is known already."""
+        return self._catalog.strategies.get(self._editors["freezing.strategy"].chosen) if self._catalog else None
+
+    def set_situation(self, situation: Situation | None) -> None:
+        """What the images are like, where what learns is left to the program; ``None`` while nobody has looked."""
+        self._editors["freezing.strategy"].set_situation(situation)
 
     def strategy_options(self) -> dict[str, Any]:
         """All options of the strategy with their values, valid or not."""
@@ -221,7 +230,9 @@ class TrainForm(QWidget):
         self._quiet = True
         backbone, strategy = self.backbone(), self.strategy()
         self._editors["model.weights"].set_backbone(self._editors["model.backbone"].value(), backbone)
-        self._editors["freezing.options"].set_model(strategy.options if strategy else None)
+        automatic = self.value("freezing.strategy") == AUTO_STRATEGY
+        self._editors["freezing.options"].set_model(strategy.options if strategy and not automatic else None)
+        self.form.rows["freezing.strategy"].show_note(self._editors["freezing.strategy"].reason)
         kind = self._catalog.datasets.get(self._editors["data.dataset"].value()) if self._catalog else None
         self._editors["data.options"].set_model(kind.options if kind else None)
         self._automatic("data.image_size", _preprocessing_size(backbone, self.value("model.weights")))

@@ -15,6 +15,7 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QSizePolicy, QSlider, QToolButton, QVBoxLayout, QWidget
 
 from tlstudio.api.backbone import BackboneSpec
+from tlstudio.api.config import AUTO_STRATEGY
 from tlstudio.api.dataset import ImageSet, Options
 from tlstudio.api.errors import ConfigError, Problem
 from tlstudio.api.events import StageState
@@ -79,8 +80,11 @@ class NetworkView(QWidget):
             return
         self._title.setText(spec.title)
         chosen = self._strategy(form)
-        if chosen is None:
-            return  # the field says what is wrong
+        if chosen is None:  # the field says what is wrong, or the program has not chosen yet
+            if form.value("freezing.strategy") == AUTO_STRATEGY:
+                self.strip.set_stages(())
+                self.strip.set_placeholder(self.tr("Looking at the images …"))
+            return
         strategy, options = chosen
         key = self._key(spec, strategy, options)
         if self._drawing and key not in self._known and self._shown_key in self._known:

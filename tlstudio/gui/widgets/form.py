@@ -52,6 +52,10 @@ class FieldRow:
         self.error.setWordWrap(True)
         self.error.setProperty("role", "error")
         self.error.hide()
+        self.note = QLabel()
+        self.note.setWordWrap(True)
+        self.note.setProperty("role", "caption")
+        self.note.hide()
         self._title = title_of(name, info)
         self.label.setToolTip(help_of(name, info))
         self.label.setBuddy(editor)
@@ -76,6 +80,7 @@ class FieldRow:
             grid.addWidget(self.editor, row, 1)
             grid.addWidget(self.reset, row, 2)
         grid.addWidget(self.error, row + 1, 0 if wide else 1, 1, 2)
+        grid.addWidget(self.note, row + 2, 0 if wide else 1, 1, 2)
 
     def set_shown(self, shown: bool) -> None:
         """Show or hide all of it; hidden, it takes no room."""
@@ -86,6 +91,7 @@ class FieldRow:
         self.reset.setSizePolicy(policy)
         self.reset.setVisible(shown and self.is_changed and self.resettable)
         self.error.setVisible(shown and bool(self.error.text()))
+        self.note.setVisible(shown and bool(self.note.text()))
 
     def set_default(self) -> None:
         """Back to the model's default."""
@@ -107,6 +113,12 @@ class FieldRow:
         self.error.setText(message)
         self.error.setVisible(bool(message))
         self.editor.set_invalid(bool(message))
+
+    def show_note(self, text: str) -> None:
+        """Say something about the value below it, such as why it was chosen; empty takes it away."""
+        if text != self.note.text():
+            self.note.setText(text)
+            self.note.setVisible(bool(text))
 
 
 class Form(QWidget):
