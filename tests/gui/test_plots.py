@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import math
+import subprocess
+import sys
 import time
 from typing import NamedTuple
 
@@ -242,3 +244,20 @@ def test_several_runs_lie_over_each_other_in_colours_of_their_own(qtbot):
     colors = run_colors(["a", "b", "c"])
     assert len(set(colors.values())) == 3
     assert run_colors(["a"])["a"] == colors["a"]
+
+
+_OTHER_RELEASE = """
+import sys
+from tlstudio.gui.widgets import plot_library
+assert "pyqtgraph.parametertree" not in sys.modules
+assert len(dir(plot_library.pg.QtCore)) < len(dir(sys.modules["PySide6.QtCore"]))
+for name in [name for name in sys.modules if name.startswith("pyqtgraph")]:
+    del sys.modules[name]
+plot_library._UNUSED = ("PlotWidget",)
+print(plot_library._import().PlotWidget, "pyqtgraph.parametertree" in sys.modules)
+"""
+
+
+def test_another_release_of_the_plots_library_that_needs_what_is_left_out_is_imported_whole():
+    done = subprocess.run([sys.executable, "-c", _OTHER_RELEASE], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "<class 'pyqtgraph.widgets.PlotWidget.PlotWidget'> True", done.stderr

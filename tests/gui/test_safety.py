@@ -52,6 +52,17 @@ def test_an_error_in_a_thread_becomes_a_dialog_with_traceback_and_diagnostics(qt
     window.errors.reject()
 
 
+def test_what_is_logged_before_the_file_is_opened_is_in_it(qapp, tmp_path):
+    net = safety.install(log_folder=tmp_path / "logs", crashes=False, write=False)
+    try:
+        safety.logger.warning("early, %s", "with its text made")
+        assert not (tmp_path / "logs" / "tlstudio.log").exists()
+    finally:
+        net.uninstall()
+    lines = [json.loads(line) for line in (tmp_path / "logs" / "tlstudio.log").read_text().splitlines()]
+    assert [line["text"] for line in lines] == ["early, with its text made"]
+
+
 def test_an_error_in_a_slot_reaches_the_dialog_and_the_loop_goes_on(qtbot, net, window):
     net.fault.connect(window.context.problem)
     with qtbot.captureExceptions():

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QCoreApplication, Qt
+from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt
 from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLineEdit, QMessageBox, QWidget
 
 from tlstudio import paths
@@ -251,7 +251,9 @@ from tlstudio.gui.app import run_window
 
 def shown(self, event):
     super(MainWindow, self).showEvent(event)
-    print("at show:", sorted({{"torch", "numpy", "pydantic", "pyqtgraph"}} & set(sys.modules)), flush=True)
+    slow = {{"torch", "numpy", "pydantic", "pyqtgraph", "PIL", "hashlib", "logging.handlers", "platform"}}
+    late = {{"tlstudio.gui.pages.data_view", "tlstudio.gui.widgets.palette", "tlstudio.gui.widgets.error_view"}}
+    print("at show:", sorted((slow | late) & set(sys.modules)), flush=True)
     def opened(data):
         print("opened", len(data.images), flush=True)
         if "{end}" == "close":
@@ -296,3 +298,46 @@ def test_the_window_itself_never_imports_torch():
     sources = Path(theme.__file__).parent.rglob("*.py")
     pattern = re.compile(r"^\s*(import|from)\s+(torch|torchvision|timm)\b", re.MULTILINE)
     assert [str(file) for file in sources if pattern.search(file.read_text(encoding="utf-8"))] == []
+
+
+_DEMO = """
+import sys
+from tlstudio.gui import startup
+from tlstudio.gui.app import run_window
+
+def warm_up(self):
+    slow = {"torch", "cuda", "pyqtgraph.parametertree", "filelock", "tlstudio.gui.pages.data_view", "tlstudio.runs.store"}
+    page = self._window.train_page
+    print("painted:", page.curves.loss.paint_ms > 0.0, page.form.value("data.dataset"), sorted(slow & set(sys.modules)))
+    self._window.show_page("data")
+    print("drawn:", self._window.data_page.stack.currentWidget() is self._window.data_page.view)
+    self._window.close()
+
+startup.Startup._warm_up = warm_up
+sys.exit(run_window(demo=True))
+"""
+
+
+def test_the_samples_start_paints_the_train_page_before_anything_that_it_does_not_show(home):
+    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "TLSTUDIO_HOME": str(home)}
+    done = subprocess.run([sys.executable, "-c", _DEMO], capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "painted: True datasets/digits []" in done.stdout, done.stdout + done.stderr
+    assert "drawn: True" in done.stdout
+
+
+def test_the_train_page_is_made_without_styling_its_parts_again_and_again(loaded, qapp):
+    """A part that is put into its parent after it was filled is styled anew with all that is in it."""
+
+    class Count(QObject):
+        styled = 0
+
+        def eventFilter(self, watched, event):
+            self.styled += event.type() == QEvent.Type.StyleChange and watched.isWidgetType()
+            return False
+
+    count = Count()
+    qapp.installEventFilter(count)
+    page = loaded.page("train")
+    qapp.removeEventFilter(count)
+    assert count.styled < 3 * len(page.findChildren(QWidget))

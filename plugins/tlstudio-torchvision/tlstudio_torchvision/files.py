@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 
@@ -14,20 +15,22 @@ def weights_folders() -> tuple[Path, ...]:
     The cache is found by the rules that torch documents (``TORCH_HOME``, ``XDG_CACHE_HOME``, ``~/.cache``), so that weights
     which other programs fetched are found without importing torch.
     """
-    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-    torch_home = Path(os.environ.get("TORCH_HOME", os.path.join(cache, "torch"))).expanduser()
-    home = os.environ.get("TLSTUDIO_HOME")
-    own = Path(home) if home else Path(platformdirs.user_data_dir("tlstudio", appauthor=False))
-    return (torch_home / "hub" / "checkpoints", own / "weights")
+    names = ("TORCH_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "TLSTUDIO_HOME")
+    return _folders(os.path.expanduser("~"), *(os.environ.get(name) for name in names))
 
 
 def locate(file_name: str) -> Path | None:
-    """The file of that name in one of the folders, or ``None``."""
+    """The file of that name in one of the folders, or ``None``. Quick, since a list of networks asks for every one."""
     for folder in weights_folders():
-        file = folder / file_name
-        try:
-            if file.is_file():
-                return file
-        except OSError:
-            continue
+        file = os.path.join(folder, file_name)
+        if os.path.isfile(file):
+            return Path(file)
     return None
+
+
+@functools.lru_cache(maxsize=4)
+def _folders(home: str, torch: str | None, cache: str | None, _data: str | None, own: str | None) -> tuple[Path, ...]:
+    if torch is None:
+        torch = os.path.join(os.path.join(home, ".cache") if cache is None else cache, "torch")
+    ours = Path(own) if own else Path(platformdirs.user_data_dir("tlstudio", appauthor=False))
+    return (Path(torch).expanduser() / "hub" / "checkpoints", ours / "weights")
