@@ -68,6 +68,7 @@ def test_a_click_thaws_a_stage_and_another_freezes_it(qtbot, page):
     qtbot.mouseClick(strip, LEFT, pos=at(strip, "block7"))
     assert page.form.freezing() == FreezingConfig(strategy="freezing/custom", options={"stages": {"block7": 0.1}})
     assert factors(page) == [0.0] * 7 + [0.1, 0.0]
+    assert page.form.form.rows["freezing.options"].reset.isHidden(), "options have reset buttons of their own"
     qtbot.mouseClick(strip, LEFT, pos=at(strip, "block7"))
     assert factors(page) == [0.0] * 9
     qtbot.mouseClick(strip, LEFT, pos=at(strip, "head"))
@@ -278,7 +279,9 @@ def test_enter_opens_the_layers_of_a_stage(qtbot, page):
     strip.setFocus()
     qtbot.keyClick(strip, Qt.Key.Key_Return)
     assert page._middle.currentWidget() is page.network.tree
-    qtbot.waitUntil(lambda: page.network.tree.tree.has_layers, timeout=60_000)
+    tree = page.network.tree
+    qtbot.waitUntil(lambda: tree.tree.has_layers, timeout=60_000)
+    assert tree.isExpanded(tree.tree.index(0, 0)), "as soon as they are known"
 
 
 def test_names_that_cannot_be_files_are_refused(tmp_path):

@@ -94,9 +94,12 @@ class NetworkView(QWidget):
             self._update_plans()
             return
         self.strip.set_editable(False)
-        self.strip.set_stages(())
-        self.strip.set_placeholder(self.tr("Looking at the network …"))
-        self._facts.setText("")
+        self.raster.set_editable(False)
+        if self._shown_key is None or self._shown_key[:2] != key[:2]:  # else what is seen is nearly right: nothing jumps
+            self.strip.set_stages(())
+            self.strip.set_placeholder(self.tr("Looking at the network …"))
+            self.raster.hide()
+        self._facts.setText(self.tr("Looking at the network …"))
         if self._looking is not None:
             self._looking.cancel()
         classes = key[1]

@@ -34,7 +34,7 @@ class TrainPreview(PreviewStrip):
         self._settle.setSingleShot(True)
         self._settle.setInterval(_SETTLE_MS)
         self._settle.timeout.connect(self._update)
-        self.another_wanted.connect(self._another)
+        self.another_wanted.connect(self._draw_anew)
 
     def set_source(self, images: ImageSet) -> None:
         """Show some of these."""
@@ -48,7 +48,7 @@ class TrainPreview(PreviewStrip):
         self._settle.start()
 
     @Slot()
-    def _another(self) -> None:
+    def _draw_anew(self) -> None:
         self._draw += 1
         self._previewed = None
         self._update()

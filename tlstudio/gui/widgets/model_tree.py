@@ -137,7 +137,7 @@ class TreeModel(QAbstractItemModel):
             return f"{count:,}" if count else ""
         if column == OUTPUT:
             inside = layer if layer is not None else self._layers.get(self._stages[index.row()].name)
-            return shape_text(inside.shape) if inside is not None else ""
+            return shape_text(inside.shape) if inside is not None else "" if self._layers else "…"
         return self._state_text(state, layer)
 
     def _state_text(self, state: StageState | None, layer: LayerInfo | None) -> str:
@@ -169,6 +169,7 @@ class ModelTree(QTreeView):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.tree = TreeModel(self)
+        self._asked = ""
         self.setModel(self.tree)
         self.setItemDelegate(_RowDelegate(self))
         self.setItemDelegateForColumn(STATE, _StateDelegate(self))
@@ -189,9 +190,12 @@ class ModelTree(QTreeView):
         self.tree.set_layers(layers)
         for row in opened:
             self.expand(self.tree.index(row, 0))
+        if self._asked:
+            self.show_stage(self._asked)
 
     def show_stage(self, stage: str) -> None:
-        """Open a stage and bring it into view."""
+        """Open a stage and bring it into view, now or as soon as its layers are known."""
+        self._asked = "" if self.tree.has_layers else stage
         row = self.tree.row_of(stage)
         if row >= 0:
             index = self.tree.index(row, 0)
