@@ -118,7 +118,7 @@ class SituationLook(QObject):
     def _key(self, opened: OpenedData) -> object:
         """What the look depends on: the images as they were opened, the network, its weights, the size."""
         names = ("model.backbone", "model.weights", "data.image_size")
-        return (id(opened.images), opened.config, *(repr(self._form.value(name)) for name in names))
+        return (id(opened.images), repr(opened.config), *(repr(self._form.value(name)) for name in names))
 
     @Slot()
     def _look(self) -> None:
