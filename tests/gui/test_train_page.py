@@ -301,8 +301,13 @@ def test_the_strip_follows_the_form_before_training(qtbot, page, catalog, photos
     page._context.set_data(OpenedData(config=DataConfig(path=str(photos)), images=images))
     page.show()
     qtbot.waitUntil(lambda: len(page.network.strip.stages) > 3, timeout=60_000)
+    row = page.form.form.rows["freezing.strategy"]
+    assert "training images are few" in row.note.text()  # nobody has chosen: the program did, and says why
+    assert page.form.strategy().title in row.editor.currentText()
+    row.editor.set_value("freezing/head-only")
+    assert row.note.text() == ""
     assert [stage.factor for stage in page.network.strip.stages[:-1]] == [0.0] * (len(page.network.strip.stages) - 1)
-    page.form.form.rows["freezing.strategy"].editor.set_value("freezing/full")
+    row.editor.set_value("freezing/full")
     assert {stage.factor for stage in page.network.strip.stages[:-1]} == {0.1}
     page.form.form.rows["model.backbone"].editor.set_value("torchvision/resnet18")
     qtbot.waitUntil(lambda: [s.name for s in page.network.strip.stages[1:2]] == ["layer1"], timeout=60_000)
