@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from tlstudio.api.config import TrainConfig, with_overrides
+from typing import get_args
+
+from tlstudio.api.config import OptimConfig, TrainConfig, with_overrides
 from tlstudio.engine.control import Control
 from tlstudio.engine.run import start_run
+
+OPTIMIZERS = get_args(OptimConfig.model_fields["optimizer"].annotation)
 
 
 def run(catalog, workspace, *overrides, control=None, on_event=None):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import nn
-from training import run
+from training import OPTIMIZERS, run
 
 from tlstudio.api import Backbone, FreezePlan, OptimConfig
 from tlstudio.engine import loop
@@ -87,7 +87,7 @@ def step(backbone, optimizer, spec, options, start):
     epochs=st.integers(1, 6),
     pretrained=st.booleans(),
     norm_stats=st.sampled_from(["fixed", "update", "recalibrated"]),
-    optimizer=st.sampled_from(["adamw", "adam", "sgd", "rmsprop"]),
+    optimizer=st.sampled_from(OPTIMIZERS),
 )
 def test_what_is_frozen_stays_bit_equal_and_what_learns_is_what_is_shown(
     name, kinds, epochs, pretrained, norm_stats, optimizer
@@ -173,7 +173,7 @@ def test_l2_sp_pulls_what_learns_to_its_start_and_new_weights_to_zero():
     assert backbone.head[2].bias.grad is None
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_another_memory_order_in_mid_run_changes_no_value(optimizer):
     def train(*, moved):
         torch.manual_seed(0)

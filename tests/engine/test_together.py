@@ -43,13 +43,20 @@ def train(folder, workspace, processes, *settings):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("strategy", "options"), [("head-only", ()), ("full", ()), ("l2-sp", ("freezing.options.norm_stats=recalibrated",))]
+    ("strategy", "options"),
+    [
+        ("head-only", ()),
+        ("full", ()),
+        ("l2-sp", ("freezing.options.norm_stats=recalibrated",)),
+        ("full", ("optim.accumulate=2", "optim.balance=weights", "optim.ema_decay=0.9", "optim.clip_norm=1")),
+        ("head-only", ("optim.balance=sampling", "optim.schedule=plateau", "optim.plateau_patience=0", "run.epochs=3")),
+    ],
 )
 def test_two_processes_equal_one_with_the_same_global_batch(tmp_path, strategy, options):
     folder = make_photos(tmp_path / "data", {"a": 21, "b": 20})
     settings = ("run.epochs=2", "run.batch_size=8", "data.image_size=64", "augment.preset=light", "augment.views=2",
-                f"freezing.strategy={strategy}", *options, "optim.optimizer=sgd", "optim.learning_rate=0.001",
-                "run.plan=reference")  # fmt: skip
+                f"freezing.strategy={strategy}", "optim.optimizer=sgd", "optim.learning_rate=0.001",
+                "run.plan=reference", *options)  # fmt: skip
     one, alone = train(folder, tmp_path / "one", 1, *settings)
     two, together = train(folder, tmp_path / "two", 2, *settings)
     for first, second in zip(*([e for e in events if e["event"] == "EpochDone"] for events in (one, two)), strict=True):

@@ -28,14 +28,18 @@ OTHER = {
     },
     "model": {"backbone": "torchvision/resnet18", "weights": "none"},
     "freezing": {"strategy": "freezing/last-stages", "options": {"k": 3, "stage_factor": 0.02}},
-    "augment": {"preset": "strong", "vertical_flip": True, "mixup": 0.2, "views": 7},
+    "augment": {
+        "preset": "strong", "vertical_flip": True, "policy": "rand", "magnitude": 4, "erase": 0.3, "mixup": 0.2, "cutmix": 1.0,
+        "views": 7,
+    },
     "optim": {
-        "optimizer": "sgd", "learning_rate": 3e-5, "weight_decay": 0.05, "momentum": 0.8, "schedule": "constant",
-        "warmup_steps": 12, "label_smoothing": 0.1,
+        "optimizer": "sgd", "learning_rate": 3e-5, "weight_decay": 0.05, "momentum": 0.8, "schedule": "plateau",
+        "step_epochs": 6, "decay_factor": 0.3, "plateau_patience": 2, "warmup_steps": 12, "label_smoothing": 0.1,
+        "balance": "sampling", "clip_norm": 2.5, "accumulate": 4, "ema_decay": 0.99,
     },
     "run": {
-        "epochs": 4, "batch_size": 8, "seed": 17, "device": "cpu", "precision": "float32", "patience": 3, "name": "Über 1",
-        "plan": "reference", "frozen_path": "plain", "channels_last": "off", "depthwise": "native",
+        "epochs": 4, "batch_size": 8, "seed": 17, "device": "cpu", "precision": "float32", "patience": 3, "min_delta": 0.01,
+        "name": "Über 1", "plan": "reference", "frozen_path": "plain", "channels_last": "off", "depthwise": "native",
         "cudnn_benchmark": "on", "tf32": False, "compile": True, "cache": "disk", "cache_gigabytes": 2.5,
     },
 }  # fmt: skip

@@ -122,10 +122,25 @@ class AugmentConfig(_Section):
         title="Flip upside down",
         description="Varied images may also be upside down: right for microscopy and aerial images.",
     )
+    policy: Literal["none", "trivial", "rand"] = Field(
+        "none", title="Policy",
+        description="Operations at random on top of that. Trivial: one, of any strength (TrivialAugment, Müller and Hutter "
+        "2021). Rand: two, of a given strength (RandAugment, Cubuk et al. 2020).",
+    )  # fmt: skip
+    magnitude: int = Field(9, ge=0, le=30, title="Strength", description="How strong the operations of RandAugment are.")
+    erase: float = Field(
+        0.0, ge=0.0, le=1.0, title="Erasing",
+        description="How often a rectangle of a training image is painted over (random erasing, Zhong et al. 2020); 0 = never.",
+    )  # fmt: skip
     mixup: float = Field(
         0.0, ge=0.0, le=10.0, title="Mixup",
         description="Mixes pairs of images, or of their features behind the frozen layers, by a share drawn from "
         "Beta(mixup, mixup); 0 = off (Zhang et al. 2018).",
+    )  # fmt: skip
+    cutmix: float = Field(
+        0.0, ge=0.0, le=10.0, title="CutMix",
+        description="Puts a rectangle of one image into another, of a share drawn from Beta(cutmix, cutmix); 0 = off (Yun et "
+        "al. 2019). Beside mixup, each takes half of the steps. Behind frozen layers, mixup stands in for it.",
     )  # fmt: skip
     views: int = Field(
         4, ge=1, le=64, title="Cached views",
@@ -136,9 +151,11 @@ class AugmentConfig(_Section):
 class OptimConfig(_Section):
     """How the weights are changed."""
 
-    optimizer: Literal["adamw", "adam", "sgd", "rmsprop"] = Field(
-        "adamw", title="Optimiser", description="The update rule; AdamW needs the least care."
-    )
+    optimizer: Literal["adamw", "adam", "sgd", "rmsprop", "nadam", "radam", "adafactor", "muon"] = Field(
+        "adamw", title="Optimiser",
+        description="The update rule; AdamW needs the least care. Muon: for the weight matrices of learning stages (attention, "
+        "dense layers), with AdamW for the rest.",
+    )  # fmt: skip
     learning_rate: float | None = Field(
         None, gt=0.0, le=10.0, title="Learning rate",
         description="Step size for the head; stages take it times their factor. By default what suits the strategy.",
@@ -146,16 +163,50 @@ class OptimConfig(_Section):
     weight_decay: float = Field(
         1e-4, ge=0.0, le=1.0, title="Weight decay", description="Pulls weights towards zero; not biases and norms."
     )
-    momentum: float = Field(0.9, ge=0.0, lt=1.0, title="Momentum", description="For SGD and RMSprop.")
-    schedule: Literal["cosine", "constant"] = Field(
-        "cosine", title="Schedule", description="How the learning rate goes: down to zero along a cosine, or constant."
-    )
+    momentum: float = Field(0.9, ge=0.0, lt=1.0, title="Momentum", description="For SGD, RMSprop and Muon.")
+    schedule: Literal["cosine", "linear", "step", "one_cycle", "plateau", "constant"] = Field(
+        "cosine", title="Schedule",
+        description="How the learning rate goes: down to zero along a cosine or a line; down in steps; up, then down (one "
+        "cycle, Smith 2018); down when the validation loss no longer falls (plateau); or constant.",
+    )  # fmt: skip
+    step_epochs: int | None = Field(
+        None, ge=1, le=10_000, title="Step length",
+        description="Epochs between the steps of the step schedule; by default a third of the run.",
+    )  # fmt: skip
+    decay_factor: float = Field(
+        0.1, gt=0.0, lt=1.0, title="Step factor",
+        description="What the step and plateau schedules multiply the learning rate by.",
+    )  # fmt: skip
+    plateau_patience: int = Field(
+        3, ge=0, le=10_000, title="Plateau patience",
+        description="Epochs without a lower validation loss that the plateau schedule bears.",
+    )  # fmt: skip
     warmup_steps: int = Field(
-        0, ge=0, le=100_000, title="Warm-up", description="Steps in which the learning rate rises from zero."
-    )
+        0, ge=0, le=100_000, title="Warm-up",
+        description="Steps in which the learning rate rises from zero; one cycle rises for so many, by default for 30 % of the "
+        "run.",
+    )  # fmt: skip
     label_smoothing: float = Field(
         0.0, ge=0.0, lt=1.0, title="Label smoothing", description="Keeps the model from being over-sure."
     )
+    balance: Literal["none", "weights", "sampling"] = Field(
+        "none", title="Balance of classes",
+        description="For classes of unequal size. Weights: an image counts the more in the loss, the rarer its class. "
+        "Sampling: an epoch draws equally many images of each class.",
+    )  # fmt: skip
+    clip_norm: float = Field(
+        0.0, ge=0.0, le=1e6, title="Gradient clipping", description="The largest length of the gradient in a step; 0 = any."
+    )
+    accumulate: int = Field(
+        1, ge=1, le=1024, title="Accumulation",
+        description="Batches whose gradients make one step: the effective batch is so many times the batch size, in the memory "
+        "of one. Batch norm still sees single batches.",
+    )  # fmt: skip
+    ema_decay: float = Field(
+        0.0, ge=0.0, lt=1.0, title="Averaging of weights",
+        description="The model that is measured and saved is a running average of the weights (EMA), of which each step keeps "
+        "this share, such as 0.999; 0 = off.",
+    )  # fmt: skip
 
 
 class RunConfig(_Section):
@@ -175,6 +226,10 @@ class RunConfig(_Section):
     patience: int = Field(
         0, ge=0, le=10_000, title="Patience", description="Stop after so many epochs without a better one; 0 = never."
     )
+    min_delta: float = Field(
+        0.0, ge=0.0, le=1.0, title="Least gain",
+        description="By how much the accuracy must rise for patience to begin anew, such as 0.001; 0 = any better epoch.",
+    )  # fmt: skip
     name: str = Field("", max_length=200, title="Name", description="A name for your own use.")
     plan: Literal["auto", "measure", "reference"] = Field(
         "auto", title="Computing",

@@ -142,9 +142,34 @@ class RunFailed(_Event):
     exit_code: int = 1
 
 
+class RateTried(_Event):
+    """One step of a search for a learning rate: the loss of the batch before it, at this rate."""
+
+    event: Literal["RateTried"] = "RateTried"
+    step: int
+    """From 1."""
+    steps: int
+    """At most; the search ends earlier where the loss runs away."""
+    rate: float
+    loss: float
+    smoothed: float
+    """The running average of the losses so far, which is what the suggestion is read from."""
+
+
+class RateFound(_Event):
+    """Last event of a search for a learning rate that came to its end."""
+
+    event: Literal["RateFound"] = "RateFound"
+    rate: float | None
+    """The suggestion; ``None`` where no rate makes the loss fall, or the search was stopped."""
+    lowest: float | None
+    """The rate at which the smoothed loss was lowest: the upper limit of what is sensible."""
+
+
 Event = (
     RunStarted | Prepared | Progress | EpochStarted | StepDone | EpochDone | Note | CheckpointSaved | RunFinished | RunFailed
-)
+    | RateTried | RateFound
+)  # fmt: skip
 
 _adapter: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
 

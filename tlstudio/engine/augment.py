@@ -19,6 +19,7 @@ from PIL import Image
 from tlstudio.api.backbone import Preprocessing
 from tlstudio.api.config import AugmentConfig
 from tlstudio.api.dataset import ImageSet
+from tlstudio.engine import policies
 from tlstudio.engine.random import sample_generator
 
 if TYPE_CHECKING:
@@ -75,15 +76,39 @@ def random_views(
     preset: Preset,
     generators: Sequence[np.random.Generator],
     *,
-    vertical_flip: bool = False,
+    augment: AugmentConfig | None = None,
 ) -> NDArray[np.uint8]:
     """Random variations of pictures, one for each generator; ``(N, S, S, 3)`` uint8.
 
     Light: a crop of 35 to 100 % of the area with a ratio between 3:4 and 4:3, and a horizontal flip half of the time (Szegedy
-    et al., 2015). Strong: brightness, contrast and saturation by up to 30 % as well.
+    et al., 2015). Strong: brightness, contrast and saturation by up to 30 % as well. Then the operations of a policy, and
+    erasing (`tlstudio.engine.policies`).
+
+    Args:
+        augment: all but the preset.
     """
+    augment = augment or AugmentConfig()
     if preset == "none":
-        return np.stack([plain_view(picture, preprocessing) for picture in pictures])
+        views = np.stack([plain_view(picture, preprocessing) for picture in pictures])
+    else:
+        views = _cropped(pictures, preprocessing, preset, generators, vertical_flip=augment.vertical_flip)
+    if augment.policy != "none" or augment.erase:
+        for view, rng in zip(views, generators, strict=True):
+            view[:] = policies.operate(view, policies.draw_operations(augment, len(view), rng))
+            if rng.random() < augment.erase:
+                top, left, height, width = policies.draw_erased(view.shape[0], view.shape[1], rng)
+                view[top : top + height, left : left + width] = np.round(255 * np.array(preprocessing.mean))
+    return views
+
+
+def _cropped(
+    pictures: Sequence[NDArray[np.uint8]],
+    preprocessing: Preprocessing,
+    preset: Preset,
+    generators: Sequence[np.random.Generator],
+    *,
+    vertical_flip: bool,
+) -> NDArray[np.uint8]:
     import torch
     from torch.nn import functional
 
@@ -122,10 +147,18 @@ def jittered(pixels: Tensor, factors: NDArray[np.float64]) -> Tensor:
 
 
 def effective_preset(config: AugmentConfig, *, learns_stages: bool) -> Preset:
-    """What ``auto`` means: with only the head learning, variation costs time and brings nothing measurable."""
+    """What ``auto`` means: with only the head learning, variation costs time and brings nothing measurable.
+
+    Who asks for a policy or for erasing wants variation.
+    """
     if config.preset == "auto":
-        return "light" if learns_stages else "none"
+        return "light" if learns_stages or varies("none", config) else "none"
     return config.preset
+
+
+def varies(preset: Preset, config: AugmentConfig) -> bool:
+    """Whether training images are varied at random, one by one."""
+    return preset != "none" or config.policy != "none" or config.erase > 0.0
 
 
 def preview(
@@ -139,7 +172,7 @@ def preview(
     preset = effective_preset(augment, learns_stages=True)
     pictures = [reduced(images.load(row), preprocessing) for row in rows]
     generators = [sample_generator(seed, draw, row) for row in rows]
-    return list(random_views(pictures, preprocessing, preset, generators, vertical_flip=augment.vertical_flip))
+    return list(random_views(pictures, preprocessing, preset, generators, augment=augment))
 
 
 def _resized(size: tuple[int, int], target: int) -> tuple[int, int]:

@@ -88,7 +88,7 @@ class Cut:
 
     def draw(self, epoch: int) -> int | None:
         """The number of the random variation in an epoch; ``None`` for plain images. Cached ones come round again."""
-        if self.source.preset == "none":
+        if not self.source.varies:
             return None
         return epoch % self.choice.views if self.choice is not None else epoch
 
@@ -188,8 +188,7 @@ class Cut:
         self._frozen, self.cache, self.choice, self._together = frozen, None, None, None
         run, where = self.config.run, self.folder
         if frozen:
-            varied = self.source.preset != "none"
-            wanted = min(self.config.augment.views, run.epochs) if varied else 1
+            wanted = min(self.config.augment.views, run.epochs) if self.source.varies else 1
             self.choice = choose_cache(
                 feature_sizes(self.backbone, frozen, self.source.preprocessing.image_size, self.place),
                 train=len(self.train_rows), val=len(self.val_rows), views=wanted, memory=spare_memory(run, self.place.device),

@@ -260,10 +260,9 @@ class FeatureCache:
 
     def _key(self, row: int, draw: int | None) -> bytes:
         image = self._source.key(row)
-        if draw is None or self._source.preset == "none":
+        if draw is None or not self._source.varies:
             return image
-        augment = self._source.augment
-        facts = (self._source.seed, draw, row, self._source.preset, augment.vertical_flip)
+        facts = (draw, row, *self._source.variation)
         return hashlib.blake2b(image + repr(facts).encode(), digest_size=16).digest()
 
 

@@ -22,6 +22,7 @@ from tlstudio.api.errors import DataError, ImageError
 from tlstudio.api.images import printable
 from tlstudio.engine import augment as views
 from tlstudio.engine.augment import Preset, plain_view, random_views, reduced
+from tlstudio.engine.balance import balanced_epoch
 from tlstudio.engine.random import epoch_order, sample_generator
 from tlstudio.engine.rowstore import RowStore, make_room
 
@@ -73,6 +74,17 @@ class ImageSource:
         self._guard = threading.Lock()
         self._pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="decode")
 
+    @property
+    def varies(self) -> bool:
+        """Whether a training view is another than the plain one."""
+        return views.varies(self.preset, self.augment)
+
+    @property
+    def variation(self) -> tuple[object, ...]:
+        """All but the draw and the row that a varied view depends on."""
+        augment = self.augment
+        return self.seed, self.preset, augment.vertical_flip, augment.policy, augment.magnitude, augment.erase
+
     def close(self) -> None:
         """End the decoding threads."""
         self._pool.shutdown(cancel_futures=True)
@@ -110,7 +122,7 @@ class ImageSource:
         if not pictures:
             side = self.preprocessing.image_size
             return np.empty((0, side, side, 3), np.uint8), kept
-        if draw is None or self.preset == "none":
+        if draw is None or not self.varies:
             plain = self._pool.map(lambda picture: plain_view(picture, self.preprocessing), pictures)
             return np.stack(list(plain)), kept
         share = -(-len(pictures) // (os.cpu_count() or 1))
@@ -178,8 +190,7 @@ class ImageSource:
 
     def _random(self, pictures: list[NDArray[np.uint8]], rows: NDArray[np.int64], draw: int) -> NDArray[np.uint8]:
         generators = [sample_generator(self.seed, draw, int(row)) for row in rows]
-        flip = self.augment.vertical_flip
-        return random_views(pictures, self.preprocessing, self.preset, generators, vertical_flip=flip)
+        return random_views(pictures, self.preprocessing, self.preset, generators, augment=self.augment)
 
 
 def open_pictures(folder: Path, name: str, preprocessing: Preprocessing, budget: int) -> RowStore:
@@ -198,13 +209,22 @@ def open_pictures(folder: Path, name: str, preprocessing: Preprocessing, budget:
 
 
 def epoch_batches(
-    rows: NDArray[np.int64], *, batch_size: int, seed: int, epoch: int, least: int = 2
+    rows: NDArray[np.int64],
+    *,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    least: int = 2,
+    classes: NDArray[np.int32] | None = None,
 ) -> list[NDArray[np.int64]]:
     """The rows of one training epoch in shuffled batches.
 
     Args:
         least: a last batch of fewer images joins the one before it: batch norm cannot learn from a single image.
+        classes: of each of the rows, for an epoch that shows all classes equally often (`balanced_epoch`).
     """
+    if classes is not None:
+        rows = rows[balanced_epoch(classes, seed=seed, epoch=epoch)]
     return in_batches(rows[epoch_order(seed, epoch, len(rows))], batch_size, least=least)
 
 

@@ -7,9 +7,12 @@ yields what happens as events and asks `Control` between steps.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +26,8 @@ from tlstudio.api.errors import ExitCode, UserError
 from tlstudio.api.events import EpochDone, EpochStarted, Event, Note, StepDone
 from tlstudio.api.freezing import FreezePlan, StageInfo
 from tlstudio.engine.augment import effective_preset
+from tlstudio.engine.average import WeightAverage
+from tlstudio.engine.balance import class_weights
 from tlstudio.engine.control import Control, Wish
 from tlstudio.engine.cut import Cut
 from tlstudio.engine.device import Place, seed_torch
@@ -30,9 +35,11 @@ from tlstudio.engine.freeze import apply_plan, batch_norms, make_plan, stage_inf
 from tlstudio.engine.loader import ImageSource, epoch_batches, in_batches
 from tlstudio.engine.modes import in_eval_mode
 from tlstudio.engine.norms import taken_anew
-from tlstudio.engine.optim import build_optimizer, follow_memory_order, schedule_factor, set_learning_rates
+from tlstudio.engine.optim import build_optimizer, follow_memory_order, in_groups, set_learning_rates, take_step
+from tlstudio.engine.patience import Patience
 from tlstudio.engine.random import step_seed
-from tlstudio.engine.task import Classification, Totals, mixed
+from tlstudio.engine.schedule import schedule_factor
+from tlstudio.engine.task import Classification, Totals, mix
 from tlstudio.engine.world import World
 from tlstudio.registry.catalog import Recipe
 
@@ -75,6 +82,8 @@ class Training:
     """All groups of the optimiser; it is given those that learn, since each costs time in every step."""
     scaler: torch.amp.GradScaler = field(init=False)
     task: Classification = field(init=False)
+    average: WeightAverage | None = None
+    patience: Patience = field(init=False)
     best: Best = field(default_factory=Best)
     history: list[dict[str, float]] = field(default_factory=list)
     step: int = 0
@@ -92,17 +101,39 @@ class Training:
         self.optimizer = build_optimizer(self.backbone, config.optim)
         self.groups = list(self.optimizer.param_groups)
         self.scaler = self.place.scaler()
-        self.task = Classification(label_smoothing=config.optim.label_smoothing)
+        self.task = self._task()
+        self.patience = Patience(config.run.patience, config.run.min_delta)
+        if config.optim.ema_decay:
+            self.average = WeightAverage(self.backbone.module, config.optim.ema_decay)
         self.cut = Cut(config, self.backbone, self.source, self.place, self.control, rows=(self.train_rows, self.val_rows),
                        labels=self.images.labels, folder=self.features, world=self.world)  # fmt: skip
         if self.recipe.strategy.penalty is not None:
             named = self.backbone.module.named_parameters()
             self.start = {name: p.detach().clone() for name, p in named if name in self.loaded}
 
-    @property
+    @cached_property
     def steps_per_epoch(self) -> int:
         """Optimiser steps in one epoch."""
-        return len(in_batches(self.train_rows, self.recipe.config.run.batch_size, least=max(2, self.world.size)))
+        return math.ceil(len(self.batches(0)) / self.recipe.config.optim.accumulate)
+
+    def batches(self, epoch: int) -> list[NDArray[np.int64]]:
+        """The training rows of an epoch in the batches of all processes."""
+        config = self.recipe.config
+        classes = self.images.labels[self.train_rows] if config.optim.balance == "sampling" else None
+        return epoch_batches(self.train_rows, batch_size=config.run.batch_size, seed=config.run.seed, epoch=epoch,
+                             least=max(2, self.world.size), classes=classes)  # fmt: skip
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """While it lasts, the network has the weights that are measured and saved."""
+        return nullcontext() if self.average is None else self.average.applied()
+
+    def _task(self) -> Classification:
+        config = self.recipe.config.optim
+        weights = None
+        if config.balance == "weights":
+            counts = class_weights(self.images.labels[self.train_rows], len(self.images.classes))
+            weights = torch.from_numpy(counts).to(self.place.device)
+        return Classification(label_smoothing=config.label_smoothing, weights=weights)
 
 
 def train(run: Training, *, after_epoch: Callable[[EpochDone, bool], Iterator[Event]]) -> Iterator[Event]:
@@ -118,7 +149,6 @@ def train(run: Training, *, after_epoch: Callable[[EpochDone, bool], Iterator[Ev
     infos = stage_infos(run.backbone)
     plan: FreezePlan | None = None
     trainable: dict[str, int] = {}
-    waited = 0
     for epoch in range(config.run.epochs):
         began = time.monotonic()
         before, plan = plan, _plan(run, infos, epoch)
@@ -134,26 +164,27 @@ def train(run: Training, *, after_epoch: Callable[[EpochDone, bool], Iterator[Ev
         yield from _steps(run, plan, epoch, totals)
         if run.control.wish == "cancel":
             return
-        run.world.add(totals.loss, totals.correct, totals.count)
+        run.world.add(*totals.sums)
         train_metrics = totals.metrics()
-        if plan.norm_stats == "recalibrated":
-            _recalibrate(run, plan, epoch)
-        val_metrics = _validate(run)
-
-        better = _is_better(val_metrics or train_metrics, run.best.metrics)
-        if better:
-            run.best = Best(epoch, run.step, dict(val_metrics or train_metrics), _weights(run))
-        waited = 0 if better or not _is_settled(run, infos, plan) else waited + 1
-        run.history.append(val_metrics or train_metrics)
+        with run.averaged():
+            if plan.norm_stats == "recalibrated":
+                _recalibrate(run, plan, epoch)
+            val_metrics = _validate(run)
+            measured = val_metrics or train_metrics
+            better = _is_better(measured, run.best.metrics)
+            if better:
+                run.best = Best(epoch, run.step, dict(measured), _weights(run))
+        if measured:
+            run.patience.hear(measured["accuracy"], better=better, settled=_is_settled(run, infos, plan))
+        run.history.append(measured)
         done = EpochDone(
             epoch=epoch, step=run.step, train=train_metrics, val=val_metrics, seconds=time.monotonic() - began, best=better
         )
         yield done
-        out_of_patience = 0 < config.run.patience <= waited
-        last = epoch + 1 == config.run.epochs or run.control.wish != "go" or out_of_patience
+        last = epoch + 1 == config.run.epochs or run.control.wish != "go" or run.patience.over
         yield from after_epoch(done, last)
-        if out_of_patience and epoch + 1 < config.run.epochs:
-            yield Note(text=f"Stopped early: no better epoch for {waited} epochs.")
+        if run.patience.over and epoch + 1 < config.run.epochs:
+            yield Note(text=f"Stopped early: no better epoch for {run.patience.waited} epochs.")
         if last:
             return
 
@@ -168,31 +199,41 @@ def _apply(run: Training, plan: FreezePlan) -> dict[str, int]:
     run.optimizer.param_groups = [group for group in run.groups if any(p.requires_grad for p in group["params"])]
     for parameter in [p for p in run.optimizer.state if not p.requires_grad]:
         del run.optimizer.state[parameter]
+    if run.average is not None:
+        run.average.follow()
     return trainable
 
 
 def _steps(run: Training, plan: FreezePlan, epoch: int, totals: Totals) -> Iterator[Event]:
-    config = run.recipe.config
-    steps = run.steps_per_epoch * config.run.epochs
-    world = run.world
-    parts = epoch_batches(run.train_rows, batch_size=config.run.batch_size, seed=config.run.seed, epoch=epoch,
-                          least=max(2, world.size))  # fmt: skip
+    config, world, each = run.recipe.config, run.world, run.steps_per_epoch
+    steps = each * config.run.epochs
     known_bad = len(run.source.unreadable)
     finite = torch.ones((), dtype=torch.bool, device=run.place.device)
-    for x, target in run.cut.batches(parts, run.cut.draw(epoch)):
+    inputs = run.cut.batches(run.batches(epoch), run.cut.draw(epoch))
+    seen = 0  # images in this step so far
+    for part, closes, (x, target) in in_groups(inputs, config.optim.accumulate):
         images, wish = _agreed(run, len(target))
         if wish != "go":
             break
-        rate = (config.optim.learning_rate or 0.0) * schedule_factor(config.optim, run.step, steps)
-        set_learning_rates(run.optimizer, plan, rate)
-        loss, logits = _step(run, x, target, share=world.size * len(target) / images)
-        run.step += 1
+        loss, logits = _gradients(run, x, target, part, share=world.size * len(target) / images, images=images)
+        seen += images
         run.unreported += images
         totals.add(loss, logits, target)
         finite &= torch.isfinite(loss.detach())
+        if not closes:
+            continue
+
+        factor = schedule_factor(config.optim, run.step, steps, each, run.history)
+        rate = (config.optim.learning_rate or 0.0) * factor
+        set_learning_rates(run.optimizer, plan, rate)
+        take_step(run.optimizer, run.scaler, scale=_whole(run, images) / seen, clip=config.optim.clip_norm)
+        if run.average is not None:
+            run.average.update()
+        run.step += 1
+        seen = 0
         waited = time.monotonic() - run.reported
         due = waited >= _REPORT_SECONDS
-        if (due and world.alone) or run.step % _WATCH_STEPS == 0 or run.step % run.steps_per_epoch == 0:
+        if (due and world.alone) or run.step % _WATCH_STEPS == 0 or run.step % each == 0:
             lost = world.highest(0 if finite else 1, run.place.device)  # waits for the device, so only now and then
             _require_finite(not lost, run, rate)
         if due:
@@ -219,29 +260,34 @@ def _agreed(run: Training, images: int) -> tuple[int, Wish]:
     return total, run.control.wish
 
 
-def _step(run: Training, x: Tensor, target: Tensor, *, share: float) -> tuple[Tensor, Tensor]:
-    """One optimiser step; returns the mean loss of the batch and its logits.
+def _gradients(run: Training, x: Tensor, target: Tensor, part: int, *, share: float, images: int) -> tuple[Tensor, Tensor]:
+    """Add a batch's gradients to those of the step; returns the mean loss of the batch and its logits.
 
     Args:
+        part: the number of the batch in its step; gradients begin anew with the first.
         share: what the loss of this process counts, where others have other parts of the batch.
+        images: in the batch of all processes.
     """
     config = run.recipe.config
-    seed_torch(run.place.device, step_seed(config.run.seed + run.world.rank, run.step))
-    if config.augment.mixup:
-        x, other, own = mixed(x, config.augment.mixup, config.run.seed, run.step)
-        logits = run.cut.suffix(x)
-        loss = own * run.task.loss(logits, target) + (1.0 - own) * run.task.loss(logits, target[other])
-    else:
-        logits = run.cut.suffix(x)
-        loss = run.task.loss(logits, target)
+    draw = run.step * config.optim.accumulate + part
+    seed_torch(run.place.device, step_seed(config.run.seed + run.world.rank, draw))
+    assert run.cut.model is not None
+    mixture = mix(x, config.augment, config.run.seed, draw, images=run.cut.model.frozen == 0)
+    logits = run.cut.suffix(x if mixture is None else mixture.x)
+    loss = run.task.objective(logits, target) if mixture is None else mixture.loss(run.task, logits, target)
     total = loss * share
     if run.recipe.strategy.penalty is not None:
         total = total + run.recipe.strategy.penalty(run.backbone, run.start, run.recipe.strategy_options)
-    run.optimizer.zero_grad(set_to_none=True)
-    run.scaler.scale(total).backward()  # type: ignore[no-untyped-call]
-    run.scaler.step(run.optimizer)
-    run.scaler.update()
+    if part == 0:
+        run.optimizer.zero_grad(set_to_none=True)
+    run.scaler.scale(total * (images / _whole(run, images))).backward()  # type: ignore[no-untyped-call]
     return loss, logits
+
+
+def _whole(run: Training, images: int) -> int:
+    """How many images a step has, as far as one knows before its last batch, which has so many."""
+    config = run.recipe.config
+    return images if config.optim.accumulate == 1 else config.optim.accumulate * config.run.batch_size
 
 
 @torch.no_grad()
@@ -252,11 +298,9 @@ def _recalibrate(run: Training, plan: FreezePlan, epoch: int) -> None:
     layers = [layer for name, stage in parts.items() if plan.factor(name) > 0.0 for layer in batch_norms(stage)]
     if not layers:
         return
-    batches = epoch_batches(run.train_rows, batch_size=config.batch_size, seed=config.seed, epoch=epoch,
-                            least=max(2, run.world.size))  # fmt: skip
     enough = max(1, _RECALIBRATION_IMAGES // config.batch_size)
     with in_eval_mode(run.backbone.module, *parts.values(), run.backbone.head), taken_anew(layers):
-        for x, _ in run.cut.batches(batches[:enough], run.cut.draw(epoch)):
+        for x, _ in run.cut.batches(run.batches(epoch)[:enough], run.cut.draw(epoch)):
             run.cut.model.suffix(x)
             if run.control.checkpoint() == "cancel" and run.world.alone:
                 return
@@ -266,7 +310,7 @@ def _recalibrate(run: Training, plan: FreezePlan, epoch: int) -> None:
 def _validate(run: Training) -> dict[str, float]:
     """Metrics over the validation images; empty where there are none, or the user has asked to stop."""
     assert run.cut.model is not None
-    totals = Totals(run.place.device)
+    totals = Totals(run.place.device, classes=len(run.images.classes))
     size = max(1024 if run.cut.head_only else 64, run.recipe.config.run.batch_size)
     with in_eval_mode(run.backbone.module, *run.backbone.stages.values(), run.backbone.head):
         for x, target in run.cut.batches(in_batches(run.val_rows, size), None):
@@ -274,7 +318,7 @@ def _validate(run: Training) -> dict[str, float]:
             totals.add(run.task.loss(logits, target), logits, target)
             if run.control.checkpoint() == "cancel" and run.world.alone:
                 break
-    run.world.add(totals.loss, totals.correct, totals.count)
+    run.world.add(*totals.sums)
     return totals.metrics()
 
 
@@ -347,5 +391,7 @@ def training_state(run: Training) -> dict[str, Any]:
         "step": run.step,
         "epoch": len(run.history),
         "history": run.history,
+        "patience": run.patience.state_dict(),
+        "average": None if run.average is None else run.average.state_dict(),
         "best": {"epoch": run.best.epoch, "step": run.best.step, "metrics": run.best.metrics},
     }

@@ -1,9 +1,10 @@
-"""The optimiser and its schedule. One parameter group a stage and kind; the rate is base x stage factor x schedule."""
+"""The optimiser. One parameter group a stage and kind; the rate is base x stage factor x schedule."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -13,49 +14,59 @@ from tlstudio.api.config import OptimConfig
 from tlstudio.api.freezing import FreezePlan
 from tlstudio.engine.eager import eager
 from tlstudio.engine.freeze import HEAD, is_norm
+from tlstudio.engine.muon import MuonAndAdamW, is_matrix
+
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
 class _Group:
     stage: str
     decays: bool
+    matrix: bool
 
 
 def build_optimizer(backbone: Backbone, config: OptimConfig) -> torch.optim.Optimizer:
     """An optimiser over all parameters; frozen ones have no gradient, and a parameter without a gradient is not touched.
 
-    Weight decay spares biases and normalisation layers.
+    Weight decay spares biases and normalisation layers. It is decoupled from the gradient (Loshchilov and Hutter 2019) in all
+    but Adam, SGD and RMSprop.
     """
     groups: dict[_Group, list[nn.Parameter]] = {}
     for name, part in {**backbone.stages, HEAD: backbone.head}.items():
         for module in part.modules():
             for parameter in module.parameters(recurse=False):
-                groups.setdefault(_Group(name, parameter.ndim > 1 and not is_norm(module)), []).append(parameter)
+                matrix = config.optimizer == "muon" and name != HEAD and is_matrix(module, parameter)
+                group = _Group(name, parameter.ndim > 1 and not is_norm(module), matrix)
+                groups.setdefault(group, []).append(parameter)
     params = [
         {"params": items, "stage": group.stage, "weight_decay": config.weight_decay if group.decays else 0.0, "lr": 0.0}
         for group, items in groups.items()
     ]
-    base = config.learning_rate or 0.0
+    if any(group.matrix for group in groups):
+        marked = [{**values, "matrix": group.matrix} for group, values in zip(groups, params, strict=True)]
+        return eager(MuonAndAdamW)(marked, config)
     fused = next(backbone.module.parameters()).device.type in {"cpu", "cuda"}  # one pass over memory instead of ten
+    return _new(config, params, fused)
+
+
+def _new(config: OptimConfig, params: list[dict[str, Any]], fused: bool) -> torch.optim.Optimizer:
+    base = config.learning_rate or 0.0
     match config.optimizer:
-        case "adamw":
-            return eager(torch.optim.AdamW)(params, lr=base, fused=fused)
         case "adam":
             return eager(torch.optim.Adam)(params, lr=base, fused=fused)
         case "sgd":
             return eager(torch.optim.SGD)(params, lr=base, momentum=config.momentum, fused=fused)
         case "rmsprop":
             return eager(torch.optim.RMSprop)(params, lr=base, momentum=config.momentum)
-
-
-def schedule_factor(config: OptimConfig, step: int, steps: int) -> float:
-    """The schedule's factor at a step (from 0) of a run of ``steps``: linear warm-up, then constant or half a cosine."""
-    if step < config.warmup_steps:
-        return (step + 1) / (config.warmup_steps + 1)
-    if config.schedule == "constant":
-        return 1.0
-    rest = max(1, steps - config.warmup_steps)
-    return 0.5 * (1.0 + math.cos(math.pi * min(1.0, (step - config.warmup_steps) / rest)))
+        case "nadam":
+            return eager(torch.optim.NAdam)(params, lr=base, decoupled_weight_decay=True)
+        case "radam":
+            return eager(torch.optim.RAdam)(params, lr=base, decoupled_weight_decay=True)
+        case "adafactor":
+            return eager(torch.optim.Adafactor)(params, lr=base)
+        case "adamw" | "muon":
+            return eager(torch.optim.AdamW)(params, lr=base, fused=fused)
 
 
 def follow_memory_order(optimizer: torch.optim.Optimizer) -> None:
@@ -75,3 +86,40 @@ def set_learning_rates(optimizer: torch.optim.Optimizer, plan: FreezePlan, base:
     for group in optimizer.param_groups:
         stage = group["stage"]
         group["lr"] = base * (1.0 if stage == HEAD else plan.factor(stage))
+
+
+def in_groups(items: Iterable[_Item], size: int) -> Iterator[tuple[int, bool, _Item]]:
+    """Items whose gradients make one step: each with its number in the group, and whether the group ends with it.
+
+    The last group may be smaller. One item is fetched ahead of its use where groups are larger than one.
+    """
+    if size == 1:
+        yield from ((0, True, item) for item in items)
+        return
+    rest = iter(items)
+    item = next(rest, None)
+    number = 0
+    while item is not None:
+        following = next(rest, None)
+        closes = number + 1 == size or following is None
+        yield number, closes, item
+        item, number = following, 0 if closes else number + 1
+
+
+def take_step(optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler, *, scale: float, clip: float) -> None:
+    """Let the optimiser change the weights by the gradients that are there.
+
+    Args:
+        scaler: by which the loss was scaled.
+        scale: what gradients are multiplied by.
+        clip: the largest length of all gradients together; 0 for any.
+    """
+    if scale != 1.0 or clip:
+        scaler.unscale_(optimizer)
+        learning = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        if scale != 1.0:
+            torch._foreach_mul_([p.grad for p in learning], scale)
+        if clip:
+            nn.utils.clip_grad_norm_(learning, clip)
+    scaler.step(optimizer)
+    scaler.update()

@@ -12,12 +12,17 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_ORDER, _SAMPLE, _STEP, _MIX = 1, 2, 3, 4
+_ORDER, _SAMPLE, _STEP, _MIX, _TURN = 1, 2, 3, 4, 5
 
 
 def epoch_order(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
     """The order of ``n`` training images in one epoch: a permutation of ``0..n-1``, int64."""
     return np.random.default_rng((seed, _ORDER, epoch)).permutation(n)
+
+
+def turn_order(seed: int, kind: int, turn: int, n: int) -> NDArray[np.int64]:
+    """The order in which the ``n`` images of one class come in turn number ``turn`` of them all."""
+    return np.random.default_rng((seed, _TURN, kind, turn)).permutation(n)
 
 
 def sample_generator(seed: int, draw: int, row: int) -> np.random.Generator:

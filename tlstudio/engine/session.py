@@ -27,6 +27,7 @@ from tlstudio.engine.freeze import apply_plan, make_plan, stage_infos, states
 from tlstudio.engine.loader import ImageSource
 from tlstudio.engine.loop import Training, labelled_rows, train, training_state
 from tlstudio.engine.model import build_model
+from tlstudio.engine.remarks import remarks
 from tlstudio.registry.catalog import Recipe
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ def _prepare(given: Given) -> Generator[Event, None, Training]:
         first = ", ".join(f"{printable(key)} ({reason})" for key, reason in list(excluded.items())[:3])
         yield Note(level="warning", text=f"{len(excluded)} images cannot be read and are left out: {first}"
                    + (", …" if len(excluded) > 3 else ""))  # fmt: skip
+    yield from remarks(training, plan)
     yield from _distance_advice(training)
     return training
 

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from tlstudio.api.backbone import BackboneSpec, Preprocessing
 from tlstudio.api.config import DataConfig, TrainConfig, problems_of
+from tlstudio.api.conflicts import conflicts
 from tlstudio.api.dataset import DatasetSpec, ImageSet, Options
 from tlstudio.api.errors import ConfigError, DataError, Problem
 from tlstudio.api.freezing import FreezingSpec
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from tlstudio.registry.manager import PluginRecord
 
 _Spec = TypeVar("_Spec")
-_SGD_RATE = 10.0  # plain gradient steps need about ten times the rate of AdamW's normalised ones
+_RATES = {"sgd": 10.0, "rmsprop": 0.03, "radam": 3.0, "adafactor": 10.0}  # times AdamW's: see `usual_rate`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +93,7 @@ class Catalog:
             DataError: there is no such data set.
             WeightsError: the weights are not on this machine.
         """
-        problems: list[Problem] = []
+        problems = list(conflicts(config))
         backbone = _lookup(self.backbones, config.model.backbone, "model.backbone", problems)
         strategy = _lookup(self.strategies, config.freezing.strategy, "freezing.strategy", problems)
         strategy_options = (
@@ -107,7 +108,7 @@ class Catalog:
         preprocessing = (weights.preprocessing or _usual_preprocessing(backbone[1])).at(config.data.image_size)
         rate = config.optim.learning_rate
         if rate is None:
-            rate = strategy[1].learning_rate * (_SGD_RATE if config.optim.optimizer == "sgd" else 1.0)
+            rate = usual_rate(strategy[1], config.optim.optimizer)
         complete = config.model_copy(
             update={
                 "data": config.data.model_copy(update={"dataset": dataset[0]}),
@@ -147,6 +148,16 @@ class Catalog:
                 return None
         options = _options(found[1].options, given, "data.options", problems)
         return None if options is None else (*found, options)
+
+
+def usual_rate(strategy: FreezingSpec, optimizer: str) -> float:
+    """The learning rate that suits a strategy: the strategy's own is for AdamW.
+
+    Plain gradient steps need about ten times as much; Adafactor's steps are relative to the size of the weights, and need as
+    much; RMSprop's are as long as Adam's, the first much longer, and its momentum adds up ten of them;
+    RAdam's first ones are short.
+    """
+    return strategy.learning_rate * _RATES.get(optimizer, 1.0)
 
 
 def _usual_preprocessing(backbone: BackboneSpec) -> Preprocessing:

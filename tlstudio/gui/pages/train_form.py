@@ -27,6 +27,7 @@ from tlstudio.gui.widgets.editors import Choice, ChoiceBox, NumberBox
 from tlstudio.gui.widgets.fields import UNITS
 from tlstudio.gui.widgets.form import Form, OptionsEditor, Section
 from tlstudio.registry import Catalog
+from tlstudio.registry.catalog import usual_rate
 
 WIDTH = 376
 _ESSENTIALS = (
@@ -192,8 +193,7 @@ class TrainForm(QWidget):
         kind = self._catalog.datasets.get(self._editors["data.dataset"].value()) if self._catalog else None
         self._editors["data.options"].set_model(kind.options if kind else None)
         self._automatic("data.image_size", _preprocessing_size(backbone, self.value("model.weights")))
-        plain = self.value("optim.optimizer") != "sgd"
-        self._automatic("optim.learning_rate", strategy.learning_rate if strategy and plain else None)
+        self._automatic("optim.learning_rate", usual_rate(strategy, self.value("optim.optimizer")) if strategy else None)
         count = self.form.changed_count(more=True)
         self._more.setText(self.tr("More ({n} changed)").format(n=count) if count else self.tr("More"))
         self._quiet = False

@@ -190,6 +190,8 @@ class NetworkView(QWidget):
         spec = form.backbone() if form is not None else None
         if images is None or form is None or spec is None or not len(images) or not self.isVisible():
             return
+        from tlstudio.engine.augment import varies
+
         wanted = self._augment(form)
         size = form.value("data.image_size")
         preprocessing = (spec.weights[0].preprocessing if spec.weights else spec.preprocessing).at(
@@ -217,7 +219,7 @@ class NetworkView(QWidget):
                     continue
             return pictures
 
-        varied = wanted.preset != "none"
+        varied = varies(wanted.preset, wanted)
         caption = (
             self.tr("As the network sees them: one random draw") if varied else self.tr("As the network sees them: not varied")
         )
@@ -227,11 +229,15 @@ class NetworkView(QWidget):
 
     def _augment(self, form: TrainForm) -> AugmentConfig:
         """The augmentation of the form, with ``auto`` decided as the engine will."""
+        from tlstudio.engine.augment import effective_preset
+
         learns = any(stage.factor > 0.0 for plan in self._plans for stage in plan if stage.name != HEAD)
-        config = AugmentConfig(preset=form.value("augment.preset"), vertical_flip=form.value("augment.vertical_flip"))
-        if config.preset != "auto":
-            return config
-        return config.model_copy(update={"preset": "light" if learns else "none"})
+        names = ("preset", "vertical_flip", "policy", "magnitude", "erase")
+        try:
+            config = AugmentConfig.model_validate({name: form.value(f"augment.{name}") for name in names})
+        except ValidationError:  # a number that is not valid is marked at its field
+            config = AugmentConfig(preset=form.value("augment.preset"))
+        return config.model_copy(update={"preset": effective_preset(config, learns_stages=learns)})
 
     def _build(self) -> None:
         top = QHBoxLayout()
