@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated
+import textwrap
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tlstudio.cli import output
 from tlstudio.cli.session import session_of
+
+if TYPE_CHECKING:
+    from tlstudio.registry import Catalog, PluginRecord
+
+_WIDTH = 98
+_FEW = 6
+_FAMILIES = 12
+_GLUE = "\N{NO-BREAK SPACE}"
 
 app = typer.Typer(help="See which plugins there are.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -20,12 +30,15 @@ def _group() -> None:
 
 @app.command("list")
 def list_(
-    context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False
+    context: typer.Context,
+    all_: Annotated[bool, typer.Option("--all", help="Name all that each plugin adds, one a line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
 ) -> None:
     """List all plugins; one that failed is listed with its reason."""
     from tlstudio import paths
 
-    records = session_of(context).catalog().plugins
+    catalog = session_of(context).catalog()
+    records = catalog.plugins
     if as_json:
         output.print_json([dataclasses.asdict(record) for record in records])
         return
@@ -35,8 +48,35 @@ def list_(
     )
     for record in records:
         if record.provides:
-            output.print_line(f"\n{record.name} adds " + ", ".join(record.provides))
+            output.print_line(f"\n{record.name} adds")
+            for line in record.provides if all_ else _summary(record, catalog):
+                output.print_line(f"  {line}")
     for record in records:
         if record.error:
             output.print_line(f"\n{record.name} ({record.status}, {record.location}): {record.error}")
+    if not all_:
+        output.print_line(f"\n`{output.program()} plugins list --all` names all of them.")
     output.print_line(f"\nYour own plugins go into {paths.user_plugins()}")
+
+
+def _summary(record: PluginRecord, catalog: Catalog) -> list[str]:
+    """What a plugin adds in a line for each kind: the names where they are few, else how many of which families."""
+    lines = []
+    for one, more, specs in (
+        ("data set", "data sets", catalog.datasets),
+        ("freezing strategy", "freezing strategies", catalog.strategies),
+        ("backbone", "backbones", catalog.backbones),
+    ):
+        names = [name for name in record.provides if name in specs]
+        if len(names) > _FEW and specs is catalog.backbones:
+            counts = Counter(catalog.backbones[name].family for name in names)
+            words = [f"{family}{_GLUE}({count})" for family, count in counts.most_common(_FAMILIES)]
+            if len(counts) > _FAMILIES:
+                words.append(f"and {len(counts) - _FAMILIES} more families")
+        else:
+            words = [name.partition("/")[2] for name in names]
+        if names:
+            text = f"{len(names)} {one if len(names) == 1 else more}: {', '.join(words)}"
+            wrapped = textwrap.wrap(text, _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+            lines += [line.replace(_GLUE, " ") for line in wrapped]
+    return lines

@@ -123,6 +123,12 @@ def _run(window: MainWindow) -> list[Action]:
             tip=_tr("End the run after this step and keep the best model so far"),
             enabled=lambda: window.context.run_active, run=window.stop_training,
         ),
+        Action(
+            id="run.backbone", title=_tr("Choose a &backbone…"), keys=("Ctrl+B",), icon="magnifying-glass", separated=True,
+            tip=_tr("Find a pretrained network by its name or family"),
+            enabled=lambda: window.context.catalog is not None and not window.context.run_active,
+            run=lambda: (window.show_page("train"), window.page("train").form.choose_backbone()),
+        ),
     ]  # fmt: skip
 
 

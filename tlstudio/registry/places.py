@@ -87,9 +87,9 @@ def repository_of_path(path: Path) -> str:
     return f"{found[1]}/{found[2]}" if found else ""
 
 
-def in_hub_cache(repository: str) -> Path | None:
-    """The weights of a repository in the Hugging Face cache of this machine, or ``None``."""
-    cache = hub_cache()
+def in_hub_cache(repository: str, cache: Path | None = None) -> Path | None:
+    """The weights of a repository in the Hugging Face cache of this machine, or in another one; ``None`` where they are not."""
+    cache = cache or hub_cache()
     folder = "models--" + repository.replace("/", "--")
     if folder not in _folders(cache, _stamp(cache)):
         return None

@@ -78,22 +78,22 @@ class WeightSet:
 
 def locate(spec: WeightsSpec, store: WeightsStore | None = None) -> Path | None:
     """The file of a published set on this machine, or ``None``: imported, where its plugin looks, or in the hub's cache."""
-    entry = _stored(spec, store or WeightsStore())
-    return entry.path if entry else _elsewhere(spec)
+    entry = _stored(spec, (store or WeightsStore()).entries())
+    return entry.path if entry else _elsewhere(spec, places.hub_cache())
 
 
 def weight_sets(backbones: Mapping[str, BackboneSpec], store: WeightsStore | None = None) -> list[WeightSet]:
     """All published sets of these backbones, by backbone, and the files that the user imported for them."""
-    store = store or WeightsStore()
+    entries, hub = (store or WeightsStore()).entries(), places.hub_cache()  # once: there may be a thousand networks
     found: list[WeightSet] = []
     for key, backbone in sorted(backbones.items()):
         for spec in backbone.weights:
-            entry = _stored(spec, store)
-            path = entry.path if entry else _elsewhere(spec)
+            entry = _stored(spec, entries)
+            path = entry.path if entry else _elsewhere(spec, hub)
             found.append(WeightSet(backbone=key, name=spec.name, path=path, spec=spec, entry=entry))
         found += [
             WeightSet(backbone=key, name=entry.name, path=entry.path, entry=entry)
-            for entry in store.entries()
+            for entry in entries
             if entry.backbone == key and not entry.published
         ]
     return found
@@ -197,14 +197,14 @@ def _of_run(run: RunInfo) -> ResolvedWeights:
     )
 
 
-def _stored(spec: WeightsSpec, store: WeightsStore) -> StoredWeights | None:
-    return next((e for e in store.entries() if e.published and is_published(spec, e.sha256, e.repository)), None)
+def _stored(spec: WeightsSpec, entries: tuple[StoredWeights, ...]) -> StoredWeights | None:
+    return next((e for e in entries if e.published and is_published(spec, e.sha256, e.repository)), None)
 
 
-def _elsewhere(spec: WeightsSpec) -> Path | None:
+def _elsewhere(spec: WeightsSpec, hub: Path) -> Path | None:
     path = spec.locate()
     if path is None and (repository := places.repository_of(spec.source)):
-        path = places.in_hub_cache(repository)
+        path = places.in_hub_cache(repository, hub)
     return path
 
 
@@ -247,5 +247,5 @@ def find_backbone(name: str, backbones: Mapping[str, BackboneSpec]) -> str:
     near = get_close_matches(name, [*backbones, *(key.partition("/")[2] for key in backbones)], n=3)
     raise UserError(
         f"There is no backbone {name!r}.",
-        hint="Did you mean " + " or ".join(near) + "?" if near else "`tlstudio weights list` names all.",
+        hint="Did you mean " + " or ".join(near) + "?" if near else "`tlstudio backbones WORDS` finds them by parts of a name.",
     )

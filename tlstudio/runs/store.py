@@ -104,6 +104,22 @@ def list_runs(workspace: Path) -> list[RunInfo]:
     return sorted(runs, key=lambda info: info.created, reverse=True)
 
 
+def recent_backbones(workspace: Path, runs: int = 20) -> tuple[str, ...]:
+    """Qualified names of the networks of the newest runs, the last used first. Reads their settings alone."""
+    try:
+        entries = [entry for entry in runs_folder(workspace).iterdir() if not entry.name.startswith(".")]
+        folders = [(entry.stat().st_ctime, entry) for entry in entries]
+    except OSError:
+        return ()
+    found: dict[str, None] = {}
+    for _, folder in sorted(folders, reverse=True)[:runs]:
+        try:
+            found[str(json.loads((folder / "config.json").read_bytes())["model"]["backbone"])] = None
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # no run, or one that cannot be read
+    return tuple(found)
+
+
 def read_run(folder: Path) -> RunInfo | None:
     """One run from its folder; ``None`` where there is no readable ``run.json``."""
     try:

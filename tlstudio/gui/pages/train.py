@@ -23,6 +23,7 @@ from tlstudio.gui.widgets.empty_state import EmptyState
 from tlstudio.gui.widgets.first_paint import after_first_paint
 from tlstudio.gui.widgets.plots import RunCurves
 from tlstudio.registry import Catalog
+from tlstudio.runs.store import recent_backbones
 
 _FIELD_LINE = re.compile(r"^([a-z_]+(?:\.[a-z0-9_]+)+): (.+)$")
 
@@ -267,6 +268,7 @@ class TrainPage(QWidget):
         context.data_changed.connect(self._data_arrived)
         context.config_requested.connect(self.set_config)
         self.situation = SituationLook(self, context, self.form, self._may_look)
+        self.form.set_recent(lambda: recent_backbones(context.workspace))
         self.form.changed.connect(self._look_at_network)
         self.form.changed.connect(self._show_work)
         self.form.data_wanted.connect(lambda: context.page_requested.emit("data"))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtWidgets import (
-    QFileDialog,
     QFrame,
     QLabel,
     QPushButton,
@@ -23,14 +22,14 @@ from tlstudio.api.freezing import FreezingSpec
 from tlstudio.gui import theme
 from tlstudio.gui.pages.data_row import DataRow
 from tlstudio.gui.pages.train_situation import StrategyBox, usual_strategy
+from tlstudio.gui.pages.train_weights import WeightsBox
+from tlstudio.gui.widgets.backbone_box import BackboneBox
 from tlstudio.gui.widgets.editors import Choice, ChoiceBox, NumberBox
 from tlstudio.gui.widgets.fields import UNITS
 from tlstudio.gui.widgets.form import Form, OptionsEditor, Section
-from tlstudio.gui.widgets.stage_strip import count_text
 from tlstudio.registry import Catalog
 from tlstudio.registry.catalog import usual_rate
 from tlstudio.registry.presets import Situation
-from tlstudio.registry.weights import WeightSet, how_to_get, locate, weight_sets
 
 WIDTH = 376
 _ESSENTIALS = (
@@ -41,7 +40,6 @@ _SPEED = (
     "run.device", "run.precision", "run.plan", "run.frozen_path", "run.channels_last", "run.depthwise",
     "run.cudnn_benchmark", "run.tf32", "run.compile", "run.cache", "run.cache_gigabytes", "augment.views",
 )  # fmt: skip
-_FILE = object()  # the entry of the weights list that opens a file dialog
 
 
 class TrainForm(QWidget):
@@ -61,7 +59,7 @@ class TrainForm(QWidget):
             "data.path": DataRow(),
             "data.dataset": ChoiceBox(),
             "data.options": OptionsEditor(),
-            "model.backbone": ChoiceBox(),
+            "model.backbone": BackboneBox(),
             "model.weights": WeightsBox(),
             "freezing.strategy": StrategyBox(),
             "freezing.options": OptionsEditor(hidden=()),
@@ -91,7 +89,7 @@ class TrainForm(QWidget):
     def set_catalog(self, catalog: Catalog) -> None:
         """Offer what these plugins bring."""
         self._catalog = catalog
-        self._editors["model.backbone"].set_choices([_backbone_choice(k, s) for k, s in _by_title(catalog.backbones)])
+        self._editors["model.backbone"].set_backbones(catalog.backbones)
         self._editors["freezing.strategy"].set_strategies(catalog.strategies)
         automatic = Choice(value=None, title=self.tr("recognise it"), about=self.tr("The plugin that knows the path best."))
         kinds = [Choice(value=k, title=s.title, about=s.about) for k, s in catalog.datasets.items()]
@@ -209,6 +207,14 @@ class TrainForm(QWidget):
         starts_trained: bool = self._editors["model.weights"].pretrained()
         return starts_trained
 
+    def choose_backbone(self) -> None:
+        """Open the list of all backbones."""
+        self._editors["model.backbone"].open_chooser()
+
+    def set_recent(self, recent: Callable[[], Sequence[str]]) -> None:
+        """Where to ask, in another thread, which backbones were used last."""
+        self._editors["model.backbone"].set_recent(recent)
+
     def value(self, name: str) -> Any:
         """What is entered in one field."""
         return self.form.rows[name].editor.value()
@@ -230,6 +236,7 @@ class TrainForm(QWidget):
         self._quiet = True
         backbone, strategy = self.backbone(), self.strategy()
         self._editors["model.weights"].set_backbone(self._editors["model.backbone"].value(), backbone)
+        self._editors["model.backbone"].set_here(self._editors["model.weights"].at_hand())
         automatic = self.value("freezing.strategy") == AUTO_STRATEGY
         self._editors["freezing.options"].set_model(strategy.options if strategy and not automatic else None)
         self.form.rows["freezing.strategy"].show_note(self._editors["freezing.strategy"].reason)
@@ -291,117 +298,6 @@ class TrainForm(QWidget):
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(scroll)
         self.setFixedWidth(WIDTH)
-
-
-class WeightsBox(ChoiceBox):
-    """The weights to start from: the best at hand, a published set, a file, or none."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._backbone: BackboneSpec | None = None
-        self._name = ""
-        self._sets: list[WeightSet] = []
-        self._before: Any = "auto"
-        self.activated.connect(self._activated)
-        self.set_backbone("", None)
-
-    def set_backbone(self, name: str, backbone: BackboneSpec | None) -> None:
-        """Offer the sets of another backbone, which goes by this qualified name."""
-        if backbone is self._backbone and self.choices:
-            return
-        before = {known.name for known in self._sets}
-        self._name, self._backbone = name, backbone
-        self._sets = weight_sets({name: backbone}) if backbone else []
-        kept = self.value()
-        self._offer()
-        if kept in before and kept not in {known.name for known in self._sets}:
-            self.set_value("auto")  # a set of the other backbone's: it would not fit
-
-    def pretrained(self) -> bool:
-        """Whether a run would start from trained weights."""
-        value = self.value()
-        return self._best_at_hand() is not None if value == "auto" else value != "none"
-
-    def _best_at_hand(self) -> WeightSet | None:
-        return next((known for known in self._sets if known.path and known.spec), None)
-
-    def showPopup(self) -> None:
-        """Look again: weights may have been imported meanwhile."""
-        sets = weight_sets({self._name: self._backbone}) if self._backbone else []
-        if [known.path for known in sets] != [known.path for known in self._sets]:
-            self._sets = sets
-            self._offer()
-        super().showPopup()
-
-    def _offer(self) -> None:
-        best = self._best_at_hand()
-        if best is not None:
-            title = self.tr("Best at hand: {weights}").format(weights=_title(best))
-        else:
-            title = self.tr("None at hand: random values") if self._backbone else self.tr("Best at hand")
-        choices = [
-            Choice(
-                value="auto",
-                title=title,
-                about=self.tr("The first published set that is on this machine; random values where there is none."),
-            )
-        ]
-        for known in self._sets:
-            here = known.path is not None
-            title = _title(known) if here else self.tr("{title} (not on this machine)").format(title=_title(known))
-            choices.append(Choice(value=known.name, title=title, about=_about_set(known), enabled=here))
-        choices += [
-            Choice(
-                value="none", title=self.tr("None: random values"), about=self.tr("Learn everything anew; needs many images.")
-            ),
-            Choice(value=_FILE, title=self.tr("A file…"), about=self.tr("A .pth or .safetensors file of this network.")),
-        ]
-        self.set_choices(choices)
-
-    @Slot(int)
-    def _activated(self, _index: int) -> None:
-        if self.value() is not _FILE:
-            self._before = self.value()
-            return
-        self._select(self._before)
-        path, _ = QFileDialog.getOpenFileName(
-            self, self.tr("Weights"), "", self.tr("Weights (*.pth *.pt *.bin *.safetensors);;All files (*)")
-        )
-        if path:
-            self._before = path
-            self.set_value(path)
-
-
-def _title(known: WeightSet) -> str:
-    return known.spec.title if known.spec else known.name
-
-
-def _about_set(known: WeightSet) -> str:
-    """Where a set comes from, under what licence; where it is not here, how to get it."""
-    about = known.spec or known.entry
-    if about is None:
-        return ""
-    lines = [about.title] if known.spec is None else []
-    if known.path is None and known.spec is not None:
-        lines.append(how_to_get(known.backbone, known.spec))
-    elif about.source:
-        lines.append(about.source)
-    return "\n".join([*lines, about.licence] if about.licence else lines)
-
-
-def _backbone_choice(name: str, spec: BackboneSpec) -> Choice:
-    text = f"{spec.title} · {count_text(spec.params)}"
-    return Choice(value=name, title=text, about=_about(spec.about, name))
-
-
-def _by_title(backbones: Any) -> list[tuple[str, BackboneSpec]]:
-    """Those whose weights are on this machine first, then by family, small before large."""
-
-    def key(item: tuple[str, BackboneSpec]) -> tuple[bool, str, int]:
-        spec = item[1]
-        return (not any(locate(weights) is not None for weights in spec.weights), spec.family, spec.params)
-
-    return sorted(backbones.items(), key=key)
 
 
 def _about(text: str, source: str) -> str:
