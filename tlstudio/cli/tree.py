@@ -7,11 +7,7 @@ from typing import Annotated
 import typer
 
 from tlstudio import __version__
-<<<<<<< HEAD
-from tlstudio.cli import backbones, data, doctor, output, plugins, runs, screen, train, use, weights, window
-=======
-from tlstudio.cli import data, doctor, output, plugins, rate, runs, screen, train, use, weights, window
->>>>>>> optim
+from tlstudio.cli import backbones, data, doctor, output, plugins, rate, runs, screen, train, use, weights, window
 
 _ABOUT = """Fine-tune pretrained vision models on your own images. Without a command, the window opens.
 

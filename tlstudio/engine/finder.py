@@ -50,6 +50,10 @@ def find_rate(config: TrainConfig, catalog: Catalog, workspace: Path, control: C
         opened, index = recipe.open_images(), Index(recipe.config.data)
         curation = Curation(opened, recipe.config.data, workspace, alike=lambda: known_alike(opened, index))
         images = curation.table.taking_part()
+        if recipe.undecided:
+            look = importlib.import_module("tlstudio.engine.likeness").look_at
+            situation = look(recipe, images, curation.table.splits)
+            recipe = catalog.resolve(config, workspace=workspace, situation=situation)
         rows = np.flatnonzero((curation.table.splits == TRAIN) & (images.labels >= 0))
         source = ImageSource(images, recipe.preprocessing, augment=config.augment, seed=config.run.seed)
         try:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tlstudio import paths
+from tlstudio import paths, safe_io
 from tlstudio.api.config import TrainConfig
 from tlstudio.api.dataset import TEST, TRAIN, VAL, ImageSet
 from tlstudio.api.events import Event, Note, Progress, RunFinished, RunStarted
