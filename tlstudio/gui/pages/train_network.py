@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pydantic import ValidationError
-from PySide6.QtCore import Qt, QTimer, Slot
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QSlider, QVBoxLayout, QWidget
 
 from tlstudio.api.backbone import BackboneSpec
@@ -28,6 +28,9 @@ _PLANS_LOOKED_AT = 200
 
 class NetworkView(QWidget):
     """Shows what the form would train; while a run is going, what it does train."""
+
+    planned = Signal()
+    """`plans` are others now."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -163,6 +166,7 @@ class NetworkView(QWidget):
         self._slider.setRange(0, len(self._plans) - 1)
         self._slide(self._slider.value())
         self._settle.start()
+        self.planned.emit()
 
     @Slot(int)
     def _slide(self, epoch: int) -> None:
