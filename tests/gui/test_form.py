@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,11 +14,15 @@ from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QApplication
 
-from tlstudio.api.config import DataConfig, TrainConfig, field_names, parse_config
+from tlstudio.api.config import DataConfig, OptimConfig, TrainConfig, field_names, parse_config
 from tlstudio.api.dataset import Options
 from tlstudio.api.errors import ConfigError, Problem
+from tlstudio.api.events import StageState
+from tlstudio.engine.schedule import schedule_factor
 from tlstudio.gui.pages.train_form import TrainForm
+from tlstudio.gui.pages.train_matters import without_effect
 from tlstudio.gui.widgets.editors import Bounds, Choice, ChoiceBox, JsonBox, NumberBox, SwitchBox, TextBox, number_text
+from tlstudio.gui.widgets.fold import Fold
 from tlstudio.gui.widgets.form import Form, OptionsEditor, Section, fields_of
 
 OTHER = {
@@ -257,8 +262,115 @@ def test_essentials_are_few_and_more_unfolds_the_rest(form, qtbot):
     rows = form.form.rows
     seen = [name for name, row in rows.items() if row.label.isVisible()]
     assert 5 <= len(seen) <= 8, seen
-    form._more.setChecked(True)
-    assert sum(row.editor.isVisible() for row in rows.values()) >= len(rows) - 2
+    form._more.click()
+    titles = [fold.heading.text() for fold in form.findChildren(Fold)]
+    assert all(fold.isVisible() for fold in form.findChildren(Fold))
+    assert titles == ["Images", "Augmentation", "Optimiser", "Schedule", "Loss and steps", "Run", "Speed"]
+    for fold in form.findChildren(Fold):
+        fold.heading.click()
+    hidden = {name for name, row in rows.items() if not row.editor.isVisible()}
+    assert hidden - {"data.options"} == {"freezing.options", *without_effect(form.value)}
+
+
+def test_fields_without_an_effect_hide_and_come_back(form):
+    rows = form.form.rows
+    form.show()
+    form._more.click()
+    form.form.unfold_all()
+    for name, (field, value) in {
+        "optim.momentum": ("optim.optimizer", "sgd"),
+        "optim.step_epochs": ("optim.schedule", "step"),
+        "optim.plateau_patience": ("optim.schedule", "plateau"),
+        "augment.magnitude": ("augment.policy", "rand"),
+        "run.min_delta": ("run.patience", 3),
+    }.items():
+        assert not rows[name].editor.isVisible(), name
+        rows[field].editor.set_value(value)
+        assert rows[name].editor.isVisible(), name
+        assert rows[name].label.isVisible()
+
+
+def test_a_changed_value_without_an_effect_stays_in_sight_and_pale(form):
+    momentum, optimizer = form.form.rows["optim.momentum"], form.form.rows["optim.optimizer"].editor
+    form.show()
+    form._more.click()
+    form.form.unfold_all()
+    optimizer.set_value("sgd")
+    momentum.editor.set_value(0.8)
+    optimizer.set_value("adamw")
+    assert momentum.label.isVisible()
+    assert momentum.label.property("role") == "muted"
+    assert "no effect" in momentum.label.toolTip()
+    momentum.reset.click()
+    assert not momentum.label.isVisible(), "back at its default, it says nothing"
+
+
+def test_headings_count_what_is_changed_and_open_where_something_is_wrong(form):
+    form.show()
+    form.form.rows["optim.weight_decay"].editor.set_value(0.05)
+    form._more.click()
+    folds = {fold.heading.text(): fold for fold in form.findChildren(Fold)}
+    assert folds["Optimiser (1 changed)"].is_open
+    assert not folds["Run"].is_open
+    form.show_problems([Problem(field="run.seed", message="?")])
+    assert folds["Run"].is_open
+    assert form.form.rows["run.seed"].error.isVisible()
+
+
+def drawn(form):
+    form.show()
+    form._more.click()
+    form.form.unfold("optim.schedule")
+    return form.schedule
+
+
+def test_the_schedule_is_drawn_as_the_engine_will_follow_it(form):
+    form.set_training_images(320)
+    form.form.rows["run.epochs"].editor.set_value(10)
+    form.form.rows["optim.learning_rate"].editor.set_value(0.02)
+    form.form.rows["optim.warmup_steps"].editor.set_value(15)
+    plot = drawn(form)
+    [(epochs, rates)] = plot.curves
+    optim = OptimConfig(learning_rate=0.02, warmup_steps=15)
+    for epoch, rate in zip(epochs, rates, strict=True):
+        assert rate == pytest.approx(0.02 * schedule_factor(optim, round(epoch * 10), 100, 10))
+    assert epochs[int(rates.argmax())] == pytest.approx(1.5)
+    assert "0.02 at its highest" in plot.caption.text()
+    assert "rises for 1.5 epochs" in plot.caption.text()
+    form.form.rows["optim.schedule"].editor.set_value("step")
+    [(epochs, rates)] = plot.curves
+    assert sorted({round(rate, 6) for epoch, rate in zip(epochs, rates, strict=True) if epoch >= 2}) == [0.0002, 0.002, 0.02]
+
+
+def test_a_learning_rate_that_is_left_to_the_strategy_is_drawn_as_well(form):
+    plot = drawn(form)
+    assert plot.curves[0][1].max() == pytest.approx(0.01)
+    form.form.rows["freezing.strategy"].editor.set_value("freezing/full")
+    assert plot.curves[0][1].max() == pytest.approx(0.001)
+
+
+def test_stages_at_other_rates_have_lines_of_their_own(form):
+    def plan(*factors):
+        return [StageState(name=f"s{i}", params=1, factor=factor) for i, factor in enumerate(factors)]
+
+    form.form.rows["optim.schedule"].editor.set_value("constant")
+    form.form.rows["run.epochs"].editor.set_value(4)
+    form.set_plans([plan(0.0, 0.0, 1.0), plan(0.0, 0.0, 1.0), plan(0.0, 0.1, 1.0)])
+    plot = drawn(form)
+    head, late = plot.curves
+    assert set(head[1]) == {0.01}
+    assert np.nanmax(late[1]) == pytest.approx(0.001)
+    assert late[0][np.isfinite(late[1])].min() == pytest.approx(2.0, abs=0.05), "it is frozen until then"
+    assert "s1" in plot.caption.text()
+    assert "s0" not in plot.caption.text()
+
+
+def test_no_schedule_is_drawn_of_a_number_that_is_none(form):
+    plot = drawn(form)
+    form.form.rows["run.epochs"].editor.lineEdit().setText("x")
+    assert plot.curves == []
+    form.form.rows["run.epochs"].editor.set_value(5)
+    assert len(plot.curves) == 1
 
 
 @given(st.one_of(st.integers(-(10**9), 10**9), st.floats(allow_nan=False, allow_infinity=False)))

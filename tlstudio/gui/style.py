@@ -50,6 +50,10 @@ QPushButton[role="primary"]:disabled {{ background: {raised}; color: {faded}; bo
 QPushButton[role="danger"] {{ color: {error}; }}
 QPushButton[role="flat"], QPushButton[role="link"] {{ background: transparent; border-color: transparent; padding: 4px 6px; }}
 QPushButton[role="flat"]:hover {{ background: {raised}; }}
+QPushButton[role="fold"] {{ background: transparent; border-color: transparent; padding: 3px 6px 3px 0;
+  font-weight: 600; text-align: left; }}
+QPushButton[role="fold"]:hover {{ background: {raised}; }}
+QPushButton[role="fold"]:focus {{ border-color: {accent}; }}
 QPushButton[role="link"] {{ color: {accent}; text-align: left; }}
 QPushButton[role="link"]:hover {{ text-decoration: underline; }}
 QPushButton[role="flat"]:focus, QPushButton[role="link"]:focus {{ border-color: {accent}; }}

@@ -29,8 +29,8 @@ HALF = GRID // 2
 ICON = 16
 RAIL_ICON = 24
 
-ROLES = ("title", "section", "caption", "muted", "mono", "primary", "danger", "flat", "link")
-"""Values of the ``role`` property: labels (title, section, caption, muted, mono), buttons (primary, danger, flat, link)."""
+ROLES = ("title", "section", "caption", "muted", "mono", "primary", "danger", "flat", "link", "fold")
+"""Values of ``role``: labels (title, section, caption, muted, mono), buttons (primary, danger, flat, link, fold)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMessageBox, QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
 from tlstudio.api.config import SAMPLE_DATASET, DataConfig, TrainConfig
+from tlstudio.api.dataset import TRAIN, ImageSet
 from tlstudio.api.errors import ConfigError, Problem
 from tlstudio.api.events import EpochStarted, Event, Prepared, RunFailed, RunStarted
 from tlstudio.engine.control import Control
@@ -230,6 +231,7 @@ class TrainPage(QWidget):
         images = opened.images
         summary = self.tr("{classes} classes, {n} images").format(classes=len(images.classes), n=f"{len(images):,}")
         self.network.set_images(images)
+        self.form.set_training_images(_training_images(images, opened.config))
         self.set_data(opened.config, summary)
 
     def _first_painted(self) -> None:
@@ -268,6 +270,7 @@ class TrainPage(QWidget):
         context.data_changed.connect(self._data_arrived)
         context.config_requested.connect(self.set_config)
         self.situation = SituationLook(self, context, self.form, self._may_look)
+        self.network.planned.connect(lambda: self.form.set_plans(self.network.plans))
         self.form.set_recent(lambda: recent_backbones(context.workspace))
         self.form.changed.connect(self._look_at_network)
         self.form.changed.connect(self._show_work)
@@ -318,6 +321,13 @@ class TrainPage(QWidget):
         layout.addWidget(line)
         layout.addWidget(self._stack, 1)
         layout.setAlignment(self.form, Qt.AlignmentFlag(0))
+
+
+def _training_images(images: ImageSet, config: DataConfig) -> int:
+    """About how many are trained on; the run counts them."""
+    if images.splits is not None and config.split == "auto" and (own := int((images.splits == TRAIN).sum())):
+        return own
+    return round(len(images) * (1.0 - config.val_fraction))
 
 
 def _field_problems(event: RunFailed) -> list[Problem]:

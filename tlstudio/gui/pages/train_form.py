@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from pydantic import ValidationError
 from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtWidgets import (
     QFrame,
@@ -16,17 +18,30 @@ from PySide6.QtWidgets import (
 )
 
 from tlstudio.api.backbone import BackboneSpec
-from tlstudio.api.config import AUTO_STRATEGY, SPLIT_FIELDS, DataConfig, FreezingConfig, TrainConfig, field_names, parse_config
+from tlstudio.api.config import (
+    AUTO_STRATEGY,
+    SPLIT_FIELDS,
+    DataConfig,
+    FreezingConfig,
+    OptimConfig,
+    TrainConfig,
+    field_names,
+    parse_config,
+)
 from tlstudio.api.errors import ConfigError, Problem
+from tlstudio.api.events import StageState
 from tlstudio.api.freezing import FreezingSpec
 from tlstudio.gui import theme
 from tlstudio.gui.pages.data_row import DataRow
+from tlstudio.gui.pages.train_matters import depending, without_effect
 from tlstudio.gui.pages.train_situation import StrategyBox, usual_strategy
 from tlstudio.gui.pages.train_weights import WeightsBox
 from tlstudio.gui.widgets.backbone_box import BackboneBox
 from tlstudio.gui.widgets.editors import Choice, ChoiceBox, NumberBox
 from tlstudio.gui.widgets.fields import UNITS
 from tlstudio.gui.widgets.form import Form, OptionsEditor, Section
+from tlstudio.gui.widgets.schedule_curve import Planned
+from tlstudio.gui.widgets.schedule_plot import SchedulePlot
 from tlstudio.registry import Catalog
 from tlstudio.registry.catalog import usual_rate
 from tlstudio.registry.presets import Situation
@@ -36,10 +51,14 @@ _ESSENTIALS = (
     "data.path", "model.backbone", "model.weights", "freezing.strategy", "freezing.options", "run.epochs", "run.batch_size",
     "optim.learning_rate", "augment.preset",
 )  # fmt: skip
+_OPTIMISER = ("optim.optimizer", "optim.weight_decay", "optim.momentum")
+_SCHEDULE = ("optim.schedule", "optim.step_epochs", "optim.decay_factor", "optim.plateau_patience", "optim.warmup_steps")
 _SPEED = (
     "run.device", "run.precision", "run.plan", "run.frozen_path", "run.channels_last", "run.depthwise",
     "run.cudnn_benchmark", "run.tf32", "run.compile", "run.cache", "run.cache_gigabytes", "augment.views",
 )  # fmt: skip
+_USUAL_IMAGES = 1000  # to draw a schedule before images are opened
+_USUAL_RATE = 1e-3
 
 
 class TrainForm(QWidget):
@@ -53,6 +72,9 @@ class TrainForm(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._catalog: Catalog | None = None
+        self.schedule = SchedulePlot(self)
+        self._images = 0
+        self._plans: Sequence[Sequence[StageState]] = ()
         self._split: dict[str, Any] = {}
         """How the images are split: that is decided on the data page."""
         self._editors = {
@@ -244,6 +266,10 @@ class TrainForm(QWidget):
         self._editors["data.options"].set_model(kind.options if kind else None)
         self._automatic("data.image_size", _preprocessing_size(backbone, self.value("model.weights")))
         self._automatic("optim.learning_rate", usual_rate(strategy, self.value("optim.optimizer")) if strategy else None)
+        idle = without_effect(self.value)
+        for name in depending():
+            self.form.rows[name].set_matters(name not in idle)
+        self._draw_schedule()
         count = self.form.changed_count(more=True)
         self._more.setText(self.tr("More ({n} changed)").format(n=count) if count else self.tr("More"))
         self._quiet = False
@@ -254,8 +280,37 @@ class TrainForm(QWidget):
             editor.set_automatic(value)
 
     def _open_more_for(self, problems: Iterable[Problem]) -> None:
-        if any(not problem.field.startswith(_ESSENTIALS) for problem in problems):
-            self._more.setChecked(True)
+        for problem in problems:
+            if not problem.field.startswith(_ESSENTIALS):
+                self._more.setChecked(True)
+                self.form.unfold(problem.field)
+
+    def set_plans(self, plans: Sequence[Sequence[StageState]]) -> None:
+        """What each stage does in each epoch, for the picture of the schedule."""
+        self._plans = plans
+        self._draw_schedule()
+
+    def set_training_images(self, count: int) -> None:
+        """How many images an epoch has."""
+        self._images = count
+        self._draw_schedule()
+
+    def _draw_schedule(self) -> None:
+        values, rate = self.form.values(), self.form.rows["optim.learning_rate"].editor
+        batch, epochs, accumulate = (self.value(f) for f in ("run.batch_size", "run.epochs", "optim.accumulate"))
+        try:
+            optim = OptimConfig.model_validate(values["optim"])
+            optim_ok = all(isinstance(n, int) and n > 0 for n in (batch, epochs, accumulate))
+        except ValidationError:
+            optim_ok = False
+        if not optim_ok:
+            self.schedule.show_planned(None)
+            return
+        steps = max(1, math.ceil((self._images or _USUAL_IMAGES) / (batch * accumulate)))
+        learning_rate = optim.learning_rate or (rate.automatic if isinstance(rate, NumberBox) else None) or _USUAL_RATE
+        self.schedule.show_planned(
+            Planned(optim=optim, rate=learning_rate, epochs=epochs, steps_per_epoch=steps, plans=self._plans)
+        )
 
     @Slot(bool)
     def _toggle_more(self, open_: bool) -> None:
@@ -264,14 +319,17 @@ class TrainForm(QWidget):
 
     def _sections(self) -> tuple[Section, ...]:
         def rest(*groups: str) -> tuple[str, ...]:
-            elsewhere = (*_ESSENTIALS, *_SPEED)
+            elsewhere = (*_ESSENTIALS, *_OPTIMISER, *_SCHEDULE, *_SPEED)
             shown = (name for name in field_names(TrainConfig) if name.startswith(groups) and name not in elsewhere)
             return tuple(name for name in shown if name.removeprefix("data.") not in SPLIT_FIELDS)
 
         return (
             Section(fields=_ESSENTIALS),
-            Section(title=self.tr("Images"), fields=rest("data.", "augment."), more=True),
-            Section(title=self.tr("Optimiser"), fields=rest("optim."), more=True),
+            Section(title=self.tr("Images"), fields=rest("data."), more=True),
+            Section(title=self.tr("Augmentation"), fields=rest("augment."), more=True),
+            Section(title=self.tr("Optimiser"), fields=_OPTIMISER, more=True),
+            Section(title=self.tr("Schedule"), fields=_SCHEDULE, more=True, below=self.schedule),
+            Section(title=self.tr("Loss and steps"), fields=rest("optim."), more=True),
             Section(title=self.tr("Run"), fields=rest("model.", "freezing.", "run."), more=True),
             Section(title=self.tr("Speed"), fields=_SPEED, more=True),
         )

@@ -6,6 +6,7 @@ Looks at a network in the background, since building one imports torch; what a s
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,8 @@ class NetworkView(QWidget):
     """bool: the tree of layers is wanted, or no longer."""
     problem = Signal(object)
     """UserError: a strategy could not be saved."""
+    planned = Signal()
+    """`plans` are others now."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -161,8 +164,9 @@ class NetworkView(QWidget):
 
     @property
     def plans(self) -> tuple[tuple[StageState, ...], ...]:
-        """The states for each epoch that was looked at."""
-        return tuple(self._plans)
+        """The states for each epoch; of a long run, whose epochs were not all looked at, those of the one looked at before it."""
+        looked_at = self._epochs[: len(self._plans)]
+        return tuple(self._plans[bisect_right(looked_at, epoch) - 1] for epoch in range(looked_at[-1] + 1 if looked_at else 0))
 
     def _key(self, spec: BackboneSpec, strategy: FreezingSpec, options: Options) -> tuple[str, int, str]:
         """What the look of a network depends on; of the strategy only where it adds something to the network."""
@@ -223,6 +227,7 @@ class NetworkView(QWidget):
         self._set_editable()
         self._show_way_back()
         self.preview.follow(form, self._plans)
+        self.planned.emit()
 
     def _planned(
         self, form: TrainForm, strategy: FreezingSpec, options: Options, stages: tuple[StageInfo, ...], epochs: int

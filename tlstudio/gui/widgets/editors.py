@@ -108,6 +108,11 @@ class NumberBox(QAbstractSpinBox):
         """Show a number, or nothing for automatic."""
         self.lineEdit().setText("" if value is None else number_text(value))
 
+    @property
+    def automatic(self) -> float | None:
+        """What automatic comes to, where somebody knows."""
+        return self._automatic
+
     def set_automatic(self, value: float | None) -> None:
         """What automatic would come to; shown in grey while the field is empty."""
         self._automatic = value

@@ -19,6 +19,7 @@ from tlstudio.api.errors import Problem
 from tlstudio.gui import theme
 from tlstudio.gui.widgets.editors import Editor
 from tlstudio.gui.widgets.fields import default_of, help_of, make_editor, problem_with, title_of
+from tlstudio.gui.widgets.fold import Fold
 
 LABEL_WIDTH = 104
 _INDENT = 12
@@ -26,11 +27,16 @@ _INDENT = 12
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """Some fields of a model under a heading; ``more`` ones stay folded away at first."""
+    """Some fields of a model under a heading; ``more`` ones stay away at first, and each is unfolded by its heading.
+
+    Args:
+        below: something that belongs under the fields, such as a picture of what they do.
+    """
 
     fields: tuple[str, ...]
     title: str = ""
     more: bool = False
+    below: QWidget | None = None
 
 
 class FieldRow:
@@ -57,7 +63,8 @@ class FieldRow:
         self.note.setProperty("role", "caption")
         self.note.hide()
         self._title = title_of(name, info)
-        self.label.setToolTip(help_of(name, info))
+        self.help = help_of(name, info)
+        self.label.setToolTip(self.help)
         self.label.setBuddy(editor)
         editor.setAccessibleName(self._title)
         editor.setAccessibleDescription(help_of(name, info))
@@ -92,6 +99,16 @@ class FieldRow:
         self.reset.setVisible(shown and self.is_changed and self.resettable)
         self.error.setVisible(shown and bool(self.error.text()))
         self.note.setVisible(shown and bool(self.note.text()))
+
+    def set_matters(self, matters: bool) -> None:
+        """A field without an effect is not shown, or pale where its value was changed."""
+        self.set_shown(matters or self.is_changed)
+        role = "" if matters else "muted"
+        if (self.label.property("role") or "") != role:
+            theme.set_role(self.label, role)
+            self.label.setToolTip(
+                self.help if matters else f"{_tr('It has no effect beside the other settings.')}\n{self.help}"
+            )
 
     def set_default(self) -> None:
         """Back to the model's default."""
@@ -152,16 +169,19 @@ class Form(QWidget):
         self._indent = indent
         self.rows: dict[str, FieldRow] = {}
         self._fields = fields_of(model)
-        self._more: list[QWidget] = []
+        self._more: list[Fold] = []
+        self._folds: dict[str, Fold] = {}
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(theme.GRID)
         for section in sections or (Section(fields=tuple(self._fields)),):
             part = self._build(section, editors or {}, frozenset(wide), units or {})
-            layout.addWidget(part)
             if section.more:
+                part = Fold(section.title, part, self)
                 self._more.append(part)
+                self._folds.update(dict.fromkeys(section.fields, part))
                 part.hide()
+            layout.addWidget(part)
 
     def values(self) -> dict[str, Any]:
         """All values, valid or not, nested as the model is."""
@@ -218,15 +238,36 @@ class Form(QWidget):
         return tuple(strays)
 
     def set_more(self, open_: bool) -> None:
-        """Unfold or fold the rest."""
+        """Show the headings of the rest, or no longer; those with changed values come unfolded."""
         for part in self._more:
             part.setVisible(open_)
+            if open_ and any(row.is_changed and self._fold_of(row) is part for row in self.rows.values()):
+                part.set_open(True)
+
+    def unfold(self, name: str) -> None:
+        """Show a field that is folded away."""
+        fold = self._fold_of(self.rows[name]) if name in self.rows else None
+        if fold is not None:
+            fold.show()
+            fold.set_open(True)
+
+    def unfold_all(self) -> None:
+        """Show every field."""
+        for name in self.rows:
+            self.unfold(name)
 
     def changed_count(self, *, more: bool) -> int:
-        """How many values differ from their defaults, among the folded ones or the others."""
-        return sum(
-            row.is_changed for row in self.rows.values() if any(part.isAncestorOf(row.label) for part in self._more) == more
-        )
+        """How many values differ from their defaults, among the folded ones or the others; and say it at each heading."""
+        counts: dict[Fold | None, int] = {}
+        for row in self.rows.values():
+            fold = self._fold_of(row)
+            counts[fold] = counts.get(fold, 0) + row.is_changed
+        for part in self._more:
+            part.set_changed(counts.get(part, 0))
+        return sum(count for fold, count in counts.items() if (fold is not None) == more)
+
+    def _fold_of(self, row: FieldRow) -> Fold | None:
+        return self._folds.get(row.name)
 
     def _row_of(self, field: str) -> str:
         while field and field not in self.rows:
@@ -242,7 +283,7 @@ class Form(QWidget):
         grid.setHorizontalSpacing(theme.GRID)
         grid.setVerticalSpacing(theme.HALF + 2)
         grid.setColumnStretch(1, 1)
-        if section.title:
+        if section.title and not section.more:
             heading = QLabel(section.title)
             heading.setProperty("role", "section")
             grid.addWidget(heading, 0, 0, 1, 3)
@@ -252,6 +293,8 @@ class Form(QWidget):
             row.label.setFixedWidth(LABEL_WIDTH - self._indent)
             row.add_to(grid, wide=name in wide)
             self.rows[name] = row
+        if section.below is not None:
+            grid.addWidget(section.below, grid.rowCount(), 0, 1, 3)
         return part
 
     def _row_changed(self, row: FieldRow) -> None:
