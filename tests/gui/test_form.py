@@ -199,6 +199,8 @@ def test_options_that_nobody_knows_are_kept(qtbot):
 
 def test_automatic_values_say_what_they_come_to(form):
     rate = form.form.rows["optim.learning_rate"].editor
+    assert rate.lineEdit().placeholderText() == "auto"  # it goes with what learns, and nobody has looked at images yet
+    form.form.rows["freezing.strategy"].editor.set_value("freezing/head-only")
     assert rate.lineEdit().placeholderText() == "auto (0.01)"
     form.form.rows["freezing.strategy"].editor.set_value("freezing/full")
     assert rate.lineEdit().placeholderText() == "auto (0.001)"

@@ -164,7 +164,7 @@ class NetworkView(QWidget):
 
     @property
     def plans(self) -> tuple[tuple[StageState, ...], ...]:
-        """The states for each epoch; of a long run, whose epochs were not all looked at, those of the one looked at before it."""
+        """The states for each epoch; where not all of a long run were looked at, those of the one before it that was."""
         looked_at = self._epochs[: len(self._plans)]
         return tuple(self._plans[bisect_right(looked_at, epoch) - 1] for epoch in range(looked_at[-1] + 1 if looked_at else 0))
 
