@@ -12,8 +12,9 @@ OPTIMIZERS = get_args(OptimConfig.model_fields["optimizer"].annotation)
 
 
 def run(catalog, workspace, *overrides, control=None, on_event=None):
-    """All events of a run with these settings; ``on_event`` hears each as it comes."""
-    config = with_overrides(TrainConfig(), ["model.backbone=test/tiny", "model.weights=none", *overrides])
+    """All events of a run with these settings, of the head alone unless they say else; ``on_event`` hears each as it comes."""
+    usual = ["model.backbone=test/tiny", "model.weights=none", "freezing.strategy=freezing/head-only"]
+    config = with_overrides(TrainConfig(), [*usual, *overrides])
     events = []
     for event in start_run(config, catalog, workspace, control or Control()):
         events.append(event)

@@ -11,6 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+_HEAD_ONLY = "freezing.strategy=freezing/head-only"
+
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
@@ -26,6 +28,7 @@ def trained(tmp_path_factory):
         "tlstudio",
         "train",
         str(photos),
+        "freezing.strategy=freezing/head-only",
         "run.epochs=2",
         "--json",
         "--workspace",
@@ -124,7 +127,7 @@ def test_the_configuration_of_a_run_repeats_it(cli, trained, tmp_path):
 
 
 def test_delete_moves_to_the_trash(cli, photos, tmp_path):
-    result = cli("train", photos, "run.epochs=1", "model.backbone=torchvision/resnet18", "model.weights=none",
+    result = cli("train", photos, "run.epochs=1", "model.backbone=torchvision/resnet18", "model.weights=none", _HEAD_ONLY,
                  "data.image_size=32")  # fmt: skip
     assert result.code == 0, result.err
     assert "random values" in result.out

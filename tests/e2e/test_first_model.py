@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tlstudio.api.config import TrainConfig, with_overrides
+from tlstudio.api.config import SAMPLE_STRATEGY, TrainConfig, with_overrides
 from tlstudio.engine.control import Control
 from tlstudio.engine.run import start_run
 
@@ -26,7 +26,7 @@ def test_ants_and_bees_with_the_head_alone(catalog, hymenoptera, tmp_path, seed)
 
 @pytest.mark.slow
 def test_the_sample_trains_with_the_defaults_and_is_told_to_be_far_from_photographs(catalog, tmp_path):
-    events = _train(catalog, tmp_path, "data.dataset=datasets/digits")
+    events = _train(catalog, tmp_path, "data.dataset=datasets/digits", f"freezing.strategy={SAMPLE_STRATEGY}")
     assert events[-1].event == "RunFinished", events[-1]
     assert events[-1].metrics["val_accuracy"] >= 0.93
     advice = [event.text for event in events if event.event == "Note" and event.level == "advice"]

@@ -18,7 +18,9 @@ from tlstudio.engine.finder import STEPS, find_rate, suggestion
 
 
 def search(catalog, workspace, *overrides, control=None, on_event=None):
-    config = with_overrides(TrainConfig(), ["model.backbone=test/tiny", "model.weights=none", *overrides])
+    config = with_overrides(
+        TrainConfig(), ["model.backbone=test/tiny", "model.weights=none", "freezing.strategy=freezing/head-only", *overrides]
+    )
     events = []
     for event in find_rate(config, catalog, workspace, control or Control()):
         events.append(event)

@@ -79,8 +79,8 @@ PRESETS = (
     Preset(
         name="few-far",
         title="Few images of another kind",
-        about="The late stages know nothing of such pictures: everything learns, early stages more slowly.",
-        settings={"freezing.strategy": "freezing/discriminative"},
+        about="The late stages know nothing of such pictures: everything learns, more slowly than the head.",
+        settings={"freezing.strategy": "freezing/full"},
     ),
     Preset(
         name="many-close",
@@ -91,8 +91,8 @@ PRESETS = (
     Preset(
         name="many-far",
         title="Many images of another kind",
-        about="Enough images to change the whole network, and reason to: everything learns, early stages more slowly.",
-        settings={"freezing.strategy": "freezing/discriminative"},
+        about="Enough images to change the whole network, and reason to: everything learns, more slowly than the head.",
+        settings={"freezing.strategy": "freezing/full"},
     ),
     Preset(
         name="scratch",
