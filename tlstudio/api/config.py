@@ -197,7 +197,7 @@ class OptimConfig(_Section):
         0.0, ge=0.0, lt=1.0, title="Label smoothing", description="Keeps the model from being over-sure."
     )
     balance: Literal["none", "weights", "sampling"] = Field(
-        "none", title="Balance of classes",
+        "none", title="Class balance",
         description="For classes of unequal size. Weights: an image counts the more in the loss, the rarer its class. "
         "Sampling: an epoch draws equally many images of each class.",
     )  # fmt: skip
@@ -210,7 +210,7 @@ class OptimConfig(_Section):
         "of one. Batch norm still sees single batches.",
     )  # fmt: skip
     ema_decay: float = Field(
-        0.0, ge=0.0, lt=1.0, title="Averaging of weights",
+        0.0, ge=0.0, lt=1.0, title="Averaged weights",
         description="The model that is measured and saved is a running average of the weights (EMA), of which each step keeps "
         "this share, such as 0.999; 0 = off.",
     )  # fmt: skip

@@ -18,6 +18,8 @@ _NAMES = {
     "rmsprop": "RMSprop",
     "nadam": "NAdam",
     "radam": "RAdam",
+    "trivial": "TrivialAugment",
+    "rand": "RandAugment",
     "float32": "float32",
     "bfloat16": "bfloat16",
     "float16": "float16",
