@@ -1,0 +1,259 @@
+"""Looks at one network of timm: whether its stages are its forward pass, what it costs, which sizes it takes.
+
+Used by ``make_table.py`` and by the tests; needs no weights. Every network is followed on torch's meta device, where the stages
+must call the same operations on the same shapes as the network itself. Those of moderate size are computed as well, with
+numbers in every parameter: fresh networks have zeros in many places, which would hide a missing step.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from tlstudio.api import Backbone
+from tlstudio.engine.describe import _empty_parameters
+from tlstudio_timm.networks import build, route_of
+
+_COMPUTED = 60_000_000
+"""Networks of at most so many parameters are computed; of the larger ones, what they call is compared."""
+_SIDES = (64, 96, 128, 160, 192, 224)
+_OTHERS = (128, 160, 200, 224, 256, 288)
+_CLASSES = 5
+_TOLERANCE = 1e-5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What was found.
+
+    Args:
+        arguments: for the constructor.
+        out_of_place: whether activations must not work in place.
+        params: with a head of 1,000 classes.
+        flops: multiply-adds for one image.
+        fixed_size: whether it takes images of its own size only.
+        stages: their names.
+        computed: the largest difference of logits, relative to the largest; ``None`` where only operations were compared.
+    """
+
+    arguments: Mapping[str, object] = field(default_factory=dict)
+    out_of_place: bool = False
+    params: int = 0
+    flops: int = 0
+    fixed_size: bool = False
+    stages: tuple[str, ...] = ()
+    computed: float | None = None
+
+
+class Refused(Exception):
+    """Why a network is not offered."""
+
+
+def look(name: str, size: int) -> Look:
+    """Build the network and see what it does.
+
+    Args:
+        name: as timm registers it.
+        size: of its images.
+
+    Raises:
+        Refused: it does not fit the contract of a backbone.
+    """
+    arguments, backbone = _built(name, size)
+    module = backbone.module
+    _check_parts(backbone)
+    out_of_place = _compared(backbone, size)
+    if out_of_place:
+        with _empty_parameters():
+            backbone = build(name, arguments, True, _CLASSES)
+        if _compared(backbone, size):
+            raise Refused("a stage changes its input in place")
+    computed = None
+    if sum(parameter.numel() for parameter in module.parameters()) <= _COMPUTED:
+        computed = _computed(backbone, size)
+    with _empty_parameters():
+        full = build(name, arguments, out_of_place, 1000)
+    return Look(
+        arguments=arguments,
+        out_of_place=out_of_place,
+        params=sum(parameter.numel() for parameter in full.module.parameters()),
+        flops=_flops(full.module, size),
+        fixed_size=not _takes_others(backbone, size),
+        stages=tuple(backbone.stages),
+        computed=computed,
+    )
+
+
+def _built(name: str, size: int) -> tuple[dict[str, object], Backbone]:
+    """With the arguments that make it the most flexible and still run."""
+    with _empty_parameters():
+        plain = build(name, {}, False, _CLASSES)
+    for arguments in route_of(plain.module).flexible:
+        try:
+            with _empty_parameters():
+                backbone = build(name, arguments, False, _CLASSES)
+            _run(_meta(backbone), size)
+        except Exception:  # noqa: BLE001, S112 - the next arguments
+            continue
+        return dict(arguments), backbone
+    return {}, plain
+
+
+def _check_parts(backbone: Backbone) -> None:
+    for kind in ("parameters", "buffers"):
+        held = Counter(id(tensor) for part in (*backbone.stages.values(), backbone.head) for tensor in getattr(part, kind)())
+        for key, tensor in getattr(backbone.module, f"named_{kind}")():
+            if held[id(tensor)] != 1:
+                raise Refused(f"{key} is in {held[id(tensor)]} of its stages")
+
+
+def _meta(backbone: Backbone) -> Backbone:
+    return _moved(copy.deepcopy(backbone))
+
+
+def _moved(backbone: Backbone) -> Backbone:
+    backbone.module.to("meta")
+    for part in (*backbone.stages.values(), backbone.head):
+        part.to("meta")
+    return backbone
+
+
+def _run(backbone: Backbone, size: int) -> Tensor:
+    x = torch.zeros(2, 3, size, size, device="meta")
+    backbone.module.eval()
+    with torch.no_grad():
+        for part in (*backbone.stages.values(), backbone.head):
+            x = part(x)
+    return x
+
+
+class _Calls(TorchDispatchMode):
+    """Counts operations by name and shapes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ARG002
+        out = func(*args, **(kwargs or {}))
+        name = func.overloadpacket.__name__
+        if name in _HEAVY:
+            shapes = [tuple(value.shape) for value in args if isinstance(value, Tensor)]
+            self.calls[f"{name} {shapes}"] += 1
+        return out
+
+
+_HEAVY = {"convolution", "mm", "addmm", "bmm", "baddbmm", "native_layer_norm", "native_batch_norm", "native_group_norm", "gelu",
+          "relu", "relu_", "silu", "silu_", "hardswish", "hardswish_", "sigmoid", "sigmoid_", "_softmax", "mean", "max_pool2d_with_indices",
+          "avg_pool2d", "_cudnn_rnn", "mkldnn_rnn_layer", "cat", "hardsigmoid", "hardsigmoid_", "leaky_relu", "leaky_relu_"}  # fmt: skip
+
+
+def _compared(backbone: Backbone, size: int) -> bool:
+    """Compare the operations of both ways; returns whether a stage changed its input."""
+    there = _meta(backbone)
+    there.module.eval()
+    x = torch.zeros(2, 3, size, size, device="meta")
+    changed = False
+    with torch.no_grad():
+        with _Calls() as theirs:
+            logits = there.module(x)
+        if not isinstance(logits, Tensor) or logits.shape != (2, _CLASSES):
+            raise Refused("it gives no logits of one vector for each image: it is an encoder, not a classifier")
+        with _Calls() as ours:
+            for name, part in (*there.stages.items(), ("head", there.head)):
+                version = x._version
+                y = part(x)
+                changed = changed or x._version != version
+                if not isinstance(y, Tensor):
+                    raise Refused(f"its part {name} gives a {type(y).__name__}, not one tensor")
+                x = y
+    if x.shape != logits.shape:
+        raise Refused(f"stages and head give shape {tuple(x.shape)}")
+    if ours.calls != theirs.calls:
+        wrong = [*(theirs.calls - ours.calls), *(ours.calls - theirs.calls)]
+        raise Refused(f"its stages compute something else: {wrong[:3]}")
+    return changed
+
+
+def _computed(backbone: Backbone, size: int) -> float:
+    module = _filled(backbone)
+    module.eval()
+    with torch.no_grad():
+        images, logits = _smallest(module, size)
+        x = images
+        for part in (*backbone.stages.values(), backbone.head):
+            x = part(x)
+    largest = float(logits.abs().max())
+    if not (torch.isfinite(logits).all() and largest > 0 and float((logits[0] - logits[1]).abs().max()) > 0):
+        raise Refused("its logits say nothing with random weights")
+    difference = float((x - logits).abs().max()) / largest
+    if not difference <= _TOLERANCE:
+        raise Refused(f"stages and head differ from the network by {difference:.1g}")
+    return difference
+
+
+def _filled(backbone: Backbone) -> nn.Module:
+    """The network with numbers in every parameter, none of them zero; buffers keep theirs, statistics get some."""
+    generator = torch.Generator().manual_seed(0)
+    values: dict[int, tuple[nn.Parameter, nn.Parameter]] = {}  # the old one is kept, so that its identity stays its own
+    fresh: set[int] = set()
+    for part in (backbone.module, *backbone.stages.values(), backbone.head):
+        for layer in part.modules():
+            for key, parameter in layer._parameters.items():
+                if parameter is not None:
+                    if id(parameter) not in values and id(parameter) not in fresh:
+                        values[id(parameter)] = parameter, nn.Parameter(_numbers(key, parameter.shape, generator))
+                        fresh.add(id(values[id(parameter)][1]))
+                    if id(parameter) in values:
+                        layer._parameters[key] = values[id(parameter)][1]
+    for layer in backbone.module.modules():
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.running_var is not None:
+            layer.running_mean.normal_(0, 0.1, generator=generator)
+            layer.running_var.uniform_(0.5, 1.5, generator=generator)
+    return backbone.module
+
+
+def _numbers(key: str, shape: torch.Size, generator: torch.Generator) -> Tensor:
+    if len(shape) > 1 and shape.numel() > shape[0]:
+        return torch.randn(shape, generator=generator) * (shape.numel() / shape[0]) ** -0.5
+    if key.endswith("bias"):
+        return torch.randn(shape, generator=generator) * 0.1
+    return torch.rand(shape, generator=generator) + 0.5
+
+
+def _smallest(module: nn.Module, size: int) -> tuple[Tensor, Tensor]:
+    for side in (*(side for side in _SIDES if side < size), size):
+        images = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(1))
+        try:
+            return images, module(images)
+        except Exception:  # noqa: BLE001 - too small an image fails in many ways
+            if side == size:
+                raise
+    raise AssertionError
+
+
+def _takes_others(backbone: Backbone, size: int) -> bool:
+    there = _meta(backbone)
+    for side in _OTHERS:
+        if side != size:
+            try:
+                _run(there, side)
+            except Exception:  # noqa: BLE001 - it does not
+                return False
+    return True
+
+
+def _flops(module: nn.Module, size: int) -> int:
+    """Multiply-adds for one image."""
+    there = copy.deepcopy(module).to("meta").eval().requires_grad_(False)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        there(torch.zeros(1, 3, size, size, device="meta"))
+    return counter.get_total_flops() // 2
