@@ -1,8 +1,9 @@
 """Looks at one network of timm: whether its stages are its forward pass, what it costs, which sizes it takes.
 
-Used by ``make_table.py`` and by the tests; needs no weights. Every network is followed on torch's meta device, where the stages
-must call the same operations on the same shapes as the network itself. Those of moderate size are computed as well, with
-numbers in every parameter: fresh networks have zeros in many places, which would hide a missing step.
+Used by ``make_table.py``; needs no weights. Networks of moderate size are computed, with numbers in every parameter: fresh
+ones have zeros in many places, which would hide a missing step. Of larger ones the operations are compared that stages and
+network call on torch's meta device, by name and shapes. What is made of the same layers under the same settings as a network
+that was looked at before, only larger, is not looked at again.
 """
 
 from __future__ import annotations
@@ -20,13 +21,16 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tlstudio.api import Backbone
 from tlstudio.engine.describe import _empty_parameters
-from tlstudio_timm.networks import build, route_of
+from tlstudio_timm.networks import build
+from tlstudio_timm.routes import ROUTES
 
 _COMPUTED = 60_000_000
 """Networks of at most so many parameters are computed; of the larger ones, what they call is compared."""
 _SIDES = (64, 96, 128, 160, 192, 224)
-_OTHERS = (128, 160, 200, 224, 256, 288)
-_CLASSES = 5
+_STEP = 32
+_OTHERS = (5 * _STEP, 7 * _STEP, 8 * _STEP)
+_UNEVEN = 200
+_CLASSES = 1000
 _TOLERANCE = 1e-5
 
 
@@ -39,7 +43,7 @@ class Look:
         out_of_place: whether activations must not work in place.
         params: with a head of 1,000 classes.
         flops: multiply-adds for one image.
-        fixed_size: whether it takes images of its own size only.
+        size_step: of which number the size of its images must be a multiple; 0 where it takes images of its own size only.
         stages: their names.
         computed: the largest difference of logits, relative to the largest; ``None`` where only operations were compared.
     """
@@ -48,7 +52,7 @@ class Look:
     out_of_place: bool = False
     params: int = 0
     flops: int = 0
-    fixed_size: bool = False
+    size_step: int = 1
     stages: tuple[str, ...] = ()
     computed: float | None = None
 
@@ -57,54 +61,87 @@ class Refused(Exception):
     """Why a network is not offered."""
 
 
-def look(name: str, size: int) -> Look:
+_Seen = dict[object, tuple[bool, int, float | None]]
+
+
+def look(name: str, size: int, seen: _Seen) -> Look:
     """Build the network and see what it does.
 
     Args:
         name: as timm registers it.
         size: of its images.
+        seen: what was found of networks made alike; adds to it.
 
     Raises:
         Refused: it does not fit the contract of a backbone.
     """
-    arguments, backbone = _built(name, size)
-    module = backbone.module
+    arguments, backbone = _built(name)
     _check_parts(backbone)
-    out_of_place = _compared(backbone, size)
-    if out_of_place:
-        with _empty_parameters():
-            backbone = build(name, arguments, True, _CLASSES)
-        if _compared(backbone, size):
-            raise Refused("a stage changes its input in place")
-    computed = None
-    if sum(parameter.numel() for parameter in module.parameters()) <= _COMPUTED:
-        computed = _computed(backbone, size)
-    with _empty_parameters():
-        full = build(name, arguments, out_of_place, 1000)
+    kind = _kind(backbone)
+    if kind not in seen:
+        seen[kind] = _looked(name, arguments, backbone, size)
+    out_of_place, size_step, computed = seen[kind]
     return Look(
         arguments=arguments,
         out_of_place=out_of_place,
-        params=sum(parameter.numel() for parameter in full.module.parameters()),
-        flops=_flops(full.module, size),
-        fixed_size=not _takes_others(backbone, size),
+        params=sum(parameter.numel() for parameter in backbone.module.parameters()),
+        flops=_flops(backbone.module, size),
+        size_step=size_step,
         stages=tuple(backbone.stages),
         computed=computed,
     )
 
 
-def _built(name: str, size: int) -> tuple[dict[str, object], Backbone]:
+def _looked(name: str, arguments: Mapping[str, object], backbone: Backbone, size: int) -> tuple[bool, int, float | None]:
+    params = sum(parameter.numel() for parameter in backbone.module.parameters())
+    check = _computed if params <= _COMPUTED else _compared
+    size_step = _size_step(backbone, size)
+    difference, out_of_place = check(backbone, size)
+    if out_of_place:
+        backbone = _without_numbers(name, arguments, out_of_place=True)
+        difference, changed = check(backbone, size)
+        if changed:
+            raise Refused("a stage changes its input in place")
+    return out_of_place, size_step, difference
+
+
+def _kind(backbone: Backbone) -> object:
+    """What two networks share that are made alike: kinds of layers, and settings that are no measures."""
+    module = backbone.module
+    layers = {type(layer).__qualname__ for layer in module.modules()}
+    missing = {name for name in module._modules if isinstance(module._modules[name], nn.Identity | None)}
+    loose = {name for name, value in module._parameters.items() if value is not None}
+    settings = {
+        (name, value)
+        for name, value in vars(module).items()
+        if isinstance(value, bool | str) or (name.startswith("num_") and name.endswith("_tokens"))
+    }
+    head = tuple(type(layer).__qualname__ for layer in backbone.head)
+    stages = tuple(sorted({"".join(c for c in stage if c.isalpha()) for stage in backbone.stages}))
+    return tuple(frozenset(part) for part in (layers, missing, loose, settings)), head, stages, type(module)
+
+
+def _built(name: str) -> tuple[dict[str, object], Backbone]:
     """With the arguments that make it the most flexible and still run."""
-    with _empty_parameters():
-        plain = build(name, {}, False, _CLASSES)
-    for arguments in route_of(plain.module).flexible:
+    import timm
+
+    promised = str(timm.models.model_entrypoint(name).__annotations__.get("return", ""))
+    promised = promised.rpartition(".")[2].strip("'>")
+    for arguments in ROUTES[promised].flexible if promised in ROUTES else ():
         try:
-            with _empty_parameters():
-                backbone = build(name, arguments, False, _CLASSES)
-            _run(_meta(backbone), size)
+            backbone = _without_numbers(name, arguments)
         except Exception:  # noqa: BLE001, S112 - the next arguments
             continue
         return dict(arguments), backbone
-    return {}, plain
+    return {}, _without_numbers(name, {})
+
+
+def _without_numbers(name: str, arguments: Mapping[str, object], *, out_of_place: bool = False) -> Backbone:
+    """Built with shapes alone, which is quick; with numbers where its constructor needs them (pruned networks)."""
+    with _empty_parameters():
+        backbone = build(name, arguments, out_of_place, _CLASSES)
+    lost = any(buffer.is_meta for buffer in backbone.module.buffers())
+    return build(name, arguments, out_of_place, _CLASSES) if lost else backbone
 
 
 def _check_parts(backbone: Backbone) -> None:
@@ -153,51 +190,62 @@ class _Calls(TorchDispatchMode):
 
 _HEAVY = {"convolution", "mm", "addmm", "bmm", "baddbmm", "native_layer_norm", "native_batch_norm", "native_group_norm", "gelu",
           "relu", "relu_", "silu", "silu_", "hardswish", "hardswish_", "sigmoid", "sigmoid_", "_softmax", "mean", "max_pool2d_with_indices",
-          "avg_pool2d", "_cudnn_rnn", "mkldnn_rnn_layer", "cat", "hardsigmoid", "hardsigmoid_", "leaky_relu", "leaky_relu_"}  # fmt: skip
+          "avg_pool2d", "hardsigmoid", "hardsigmoid_", "leaky_relu", "leaky_relu_"}  # fmt: skip
 
 
-def _compared(backbone: Backbone, size: int) -> bool:
-    """Compare the operations of both ways; returns whether a stage changed its input."""
+def _compared(backbone: Backbone, size: int) -> tuple[None, bool]:
+    """Compare the operations of both ways; tells whether a stage changed its input."""
     there = _meta(backbone)
     there.module.eval()
     x = torch.zeros(2, 3, size, size, device="meta")
-    changed = False
     with torch.no_grad():
         with _Calls() as theirs:
             logits = there.module(x)
-        if not isinstance(logits, Tensor) or logits.shape != (2, _CLASSES):
-            raise Refused("it gives no logits of one vector for each image: it is an encoder, not a classifier")
+        _check_logits(logits)
         with _Calls() as ours:
-            for name, part in (*there.stages.items(), ("head", there.head)):
-                version = x._version
-                y = part(x)
-                changed = changed or x._version != version
-                if not isinstance(y, Tensor):
-                    raise Refused(f"its part {name} gives a {type(y).__name__}, not one tensor")
-                x = y
+            x, changed = _by_stages(there, x)
     if x.shape != logits.shape:
         raise Refused(f"stages and head give shape {tuple(x.shape)}")
     if ours.calls != theirs.calls:
         wrong = [*(theirs.calls - ours.calls), *(ours.calls - theirs.calls)]
         raise Refused(f"its stages compute something else: {wrong[:3]}")
-    return changed
+    return None, changed
 
 
-def _computed(backbone: Backbone, size: int) -> float:
+def _computed(backbone: Backbone, size: int) -> tuple[float, bool]:
+    """The largest difference of logits, relative to the largest; and whether a stage changed its input."""
     module = _filled(backbone)
     module.eval()
     with torch.no_grad():
         images, logits = _smallest(module, size)
-        x = images
-        for part in (*backbone.stages.values(), backbone.head):
-            x = part(x)
+        _check_logits(logits)
+        x, changed = _by_stages(backbone, images)
     largest = float(logits.abs().max())
     if not (torch.isfinite(logits).all() and largest > 0 and float((logits[0] - logits[1]).abs().max()) > 0):
         raise Refused("its logits say nothing with random weights")
+    if x.shape != logits.shape:
+        raise Refused(f"stages and head give shape {tuple(x.shape)}")
     difference = float((x - logits).abs().max()) / largest
-    if not difference <= _TOLERANCE:
+    if not (difference <= _TOLERANCE or changed):
         raise Refused(f"stages and head differ from the network by {difference:.1g}")
-    return difference
+    return difference, changed
+
+
+def _by_stages(backbone: Backbone, x: Tensor) -> tuple[Tensor, bool]:
+    changed = False
+    for name, part in (*backbone.stages.items(), ("head", backbone.head)):
+        version = x._version
+        y = part(x)
+        changed = changed or x._version != version
+        if not isinstance(y, Tensor):
+            raise Refused(f"its part {name} gives a {type(y).__name__}, not one tensor")
+        x = y
+    return x, changed
+
+
+def _check_logits(logits: object) -> None:
+    if not isinstance(logits, Tensor) or logits.shape != (2, _CLASSES):
+        raise Refused("it gives no vector of logits for an image: it is an encoder for other programs, not a classifier")
 
 
 def _filled(backbone: Backbone) -> nn.Module:
@@ -240,15 +288,20 @@ def _smallest(module: nn.Module, size: int) -> tuple[Tensor, Tensor]:
     raise AssertionError
 
 
-def _takes_others(backbone: Backbone, size: int) -> bool:
+def _size_step(backbone: Backbone, size: int) -> int:
+    """Of which number sizes must be multiples; 0 where there is one size only."""
     there = _meta(backbone)
-    for side in _OTHERS:
-        if side != size:
-            try:
-                _run(there, side)
-            except Exception:  # noqa: BLE001 - it does not
-                return False
-    return True
+
+    def takes(side: int) -> bool:
+        try:
+            _run(there, side)
+        except Exception:  # noqa: BLE001 - it does not, for a reason of its own
+            return False
+        return True
+
+    if takes(_UNEVEN) and takes(_OTHERS[0]):
+        return 1
+    return _STEP if all(takes(side) for side in _OTHERS if side != size) else 0
 
 
 def _flops(module: nn.Module, size: int) -> int:

@@ -5,12 +5,13 @@ The network still owns every parameter, so the names in its state dict stay timm
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from torch import nn
 
-from tlstudio.api import Backbone
+from tlstudio.api import Backbone, StateDict
 from tlstudio_timm import parts, special
 from tlstudio_timm.routes import HEADS, PIECES, ROUTES, STEPS, USUAL, Route
 
@@ -37,6 +38,28 @@ def build(name: str, arguments: Mapping[str, object], out_of_place: bool, num_cl
         if hasattr(layer, "inplace") and (out_of_place or isinstance(layer, nn.Dropout)):
             layer.inplace = False
     return divide(module)
+
+
+def renamed(name: str, state: StateDict) -> StateDict:
+    """A published file's tensors under the names of timm's network of today, by timm's own rules.
+
+    Raises:
+        ValueError: the rules do not fit what is in the file.
+    """
+    import timm
+    import torch
+
+    file = sys.modules[timm.models.model_entrypoint(name).__module__]
+    rules = getattr(file, "checkpoint_filter_fn", None)
+    if rules is None:
+        return state
+    with torch.device("meta"):
+        module = timm.create_model(name, pretrained=False)
+    try:
+        changed: StateDict = rules(dict(state), module)
+    except Exception as error:  # timm's rules fail in many ways on a file that is none of theirs
+        raise ValueError(str(error)) from error
+    return changed
 
 
 def divide(module: Any) -> Backbone:

@@ -232,7 +232,7 @@ def stages_mvit(net: Any, x: Tensor) -> Tensor:
 def blocks_convit(net: Any, x: Tensor) -> Tensor:
     """ConViT, whose class token joins behind the blocks that convolve."""
     for number, block in enumerate(net.part, net.first):
-        if net.cls_token is not None and number == net.local_up_to_layer:
+        if number == net.local_up_to_layer:
             x = torch.cat((net.cls_token.expand(x.shape[0], -1, -1), x), dim=1)
         x = block(x)
     return x
