@@ -130,7 +130,7 @@ def _built(name: str) -> tuple[dict[str, object], Backbone]:
     for arguments in ROUTES[promised].flexible if promised in ROUTES else ():
         try:
             backbone = _without_numbers(name, arguments)
-        except Exception:  # noqa: BLE001, S112 - the next arguments
+        except Exception:  # noqa: BLE001 - the next arguments
             continue
         return dict(arguments), backbone
     return {}, _without_numbers(name, {})
@@ -138,10 +138,14 @@ def _built(name: str) -> tuple[dict[str, object], Backbone]:
 
 def _without_numbers(name: str, arguments: Mapping[str, object], *, out_of_place: bool = False) -> Backbone:
     """Built with shapes alone, which is quick; with numbers where its constructor needs them (pruned networks)."""
-    with _empty_parameters():
-        backbone = build(name, arguments, out_of_place, _CLASSES)
-    lost = any(buffer.is_meta for buffer in backbone.module.buffers())
-    return build(name, arguments, out_of_place, _CLASSES) if lost else backbone
+    try:
+        with _empty_parameters():
+            backbone = build(name, arguments, out_of_place, _CLASSES)
+        if not any(buffer.is_meta for buffer in backbone.module.buffers()):
+            return backbone
+    except (NotImplementedError, RuntimeError):
+        pass
+    return build(name, arguments, out_of_place, _CLASSES)
 
 
 def _check_parts(backbone: Backbone) -> None:
@@ -179,7 +183,7 @@ class _Calls(TorchDispatchMode):
         super().__init__()
         self.calls: Counter[str] = Counter()
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ARG002
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         name = func.overloadpacket.__name__
         if name in _HEAVY:
@@ -189,8 +193,8 @@ class _Calls(TorchDispatchMode):
 
 
 _HEAVY = {"convolution", "mm", "addmm", "bmm", "baddbmm", "native_layer_norm", "native_batch_norm", "native_group_norm", "gelu",
-          "relu", "relu_", "silu", "silu_", "hardswish", "hardswish_", "sigmoid", "sigmoid_", "_softmax", "mean", "max_pool2d_with_indices",
-          "avg_pool2d", "hardsigmoid", "hardsigmoid_", "leaky_relu", "leaky_relu_"}  # fmt: skip
+          "relu", "relu_", "silu", "silu_", "hardswish", "hardswish_", "sigmoid", "sigmoid_", "_softmax", "mean",
+          "max_pool2d_with_indices", "avg_pool2d", "hardsigmoid", "hardsigmoid_", "leaky_relu", "leaky_relu_"}  # fmt: skip
 
 
 def _compared(backbone: Backbone, size: int) -> tuple[None, bool]:
@@ -282,7 +286,7 @@ def _smallest(module: nn.Module, size: int) -> tuple[Tensor, Tensor]:
         images = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(1))
         try:
             return images, module(images)
-        except Exception:  # noqa: BLE001 - too small an image fails in many ways
+        except Exception:
             if side == size:
                 raise
     raise AssertionError

@@ -1,8 +1,8 @@
 """Writes ``tlstudio_timm/table.json`` from the installed timm: ``python make_table.py [LOOKS.jsonl]``.
 
-The table holds facts only, so that the plugin can list its backbones without importing timm or torch. Every network is looked at
-(see ``look.py``), which takes an hour in all; what was seen is kept in the named file, and a second start goes on from there. A
-test compares the table with the installed timm, and says when this has to run again.
+The table holds facts only, so that the plugin can list its backbones without importing timm or torch. Every network is looked
+at (see ``look.py``), which takes an hour; what was seen is kept in the named file, and a second start goes on from there. A test
+compares the table with the installed timm, and says when this has to run again.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ def size_of(name: str) -> tuple[int, int]:
 def table(seen: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """The whole table: lists of what many share, a row for each network, and reasons for those that are not offered."""
     import timm
-    from tlstudio_timm.families import family_of
-    from words import title_of
+
+    from words import family_of, title_of
 
     shared: dict[str, list[Any]] = {"arguments": [], "preprocessings": [], "licences": [], "data": []}
     rows: dict[str, list[Any]] = {}

@@ -1,4 +1,4 @@
-"""timm's networks: the table is the installed timm's, the networks keep the promises of a backbone, what is left out says why."""
+"""timm's networks: the table is the installed timm's, they keep the promises of a backbone, what is left out says why."""
 
 import dataclasses
 import importlib.util
@@ -109,8 +109,9 @@ def test_records_are_for_people():
     assert SPECS["convnext_tiny"].family == "ConvNeXt"
     assert max(Counter(spec.family for spec in SPECS.values()).values()) < 80
     for spec in SPECS.values():
-        assert spec.title == spec.title.strip() and "  " not in spec.title
-        assert spec.about.endswith(".") and spec.params > 0 and spec.flops > 0 or spec.name in BUNDLED
+        assert spec.title == " ".join(spec.title.split())
+        assert spec.about.endswith(".")
+        assert spec.flops > 0 or spec.name in BUNDLED
 
 
 def test_records_pickle_for_worker_processes():

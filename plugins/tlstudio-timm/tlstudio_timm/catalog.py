@@ -1,4 +1,4 @@
-"""A record for each network of timm that can be divided into stages, from the table of facts; neither timm nor torch is imported."""
+"""A record for each network of timm that has stages, from the table of facts; neither timm nor torch is imported."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from tlstudio.api import Backbone, BackboneSpec, Preprocessing, RefusedBackbone, StateDict, WeightsSpec
-from tlstudio_timm.families import FAMILIES
 from tlstudio_timm.files import locate
 
 _TABLE = Path(__file__).with_name("table.json")
+_FAMILIES = Path(__file__).with_name("families.json")
 _LICENCE = "Apache-2.0"
 _HUB = "https://huggingface.co/"
 _INTERPOLATIONS = ("bilinear", "bicubic")
-_PARTED = {"features": "It learns whole or not at all: its scales run side by side and cannot be cut into stages."}
 
 
 @cache
@@ -28,7 +27,8 @@ def backbones() -> list[BackboneSpec]:
     """A record for every network of the table."""
     table = _table()
     preparations = [_preprocessing(*values) for values in table["preprocessings"]]
-    return [_spec(name, row, table, preparations) for name, row in table["networks"].items()]
+    families = json.loads(_FAMILIES.read_text(encoding="utf-8"))
+    return [_spec(name, row, families[row[1]], table, preparations) for name, row in table["networks"].items()]
 
 
 def refused() -> list[RefusedBackbone]:
@@ -37,14 +37,16 @@ def refused() -> list[RefusedBackbone]:
     return [RefusedBackbone(name=name, reason=reason) for name, reason in {**table["refused"], **table["left_out"]}.items()]
 
 
-def _spec(name: str, row: list[Any], table: dict[str, Any], preparations: list[Preprocessing]) -> BackboneSpec:
-    title, key, params, flops, step, out_of_place, arguments, usual, sets = row
-    family = FAMILIES[key]
+def _spec(
+    name: str, row: list[Any], family: list[str], table: dict[str, Any], preparations: list[Preprocessing]
+) -> BackboneSpec:
+    title, _, params, flops, step, out_of_place, arguments, usual, sets = row
+    family_name, about, paper = family
     return BackboneSpec(
         name=name,
         title=title,
-        about=f"{family.about} {family.paper}",
-        family=family.name,
+        about=f"{about} {paper}",
+        family=family_name,
         params=params,
         build=partial(_build, name, arguments, out_of_place),
         weights=tuple([_weights(name, title, table, preparations, *values) for values in sets]),
@@ -92,7 +94,7 @@ def _weights(
 def _digits(file: str) -> str:
     """The beginning of a file's SHA-256, which torch's way of naming puts at the end of its name; empty where it is not."""
     digits = file.rpartition(".")[0].rpartition("-")[2]
-    return digits if len(digits) >= 8 and set(digits) <= set("0123456789abcdef") else ""  # noqa: PLR2004 - torch takes as many
+    return digits if len(digits) >= 8 and set(digits) <= set("0123456789abcdef") else ""
 
 
 def _preprocessing(size: int, resize: int, interpolation: int, mean: list[float], std: list[float]) -> Preprocessing:

@@ -252,7 +252,7 @@ def _as_tuple(value: int | tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _classifiers(module: Any, *, tokens: bool) -> nn.Module:
-    second = getattr(module, "head_dist", None)
+    second = _child(module, "head_dist")
     if second is None:
         classifier: nn.Module = module.head
         return classifier
@@ -262,7 +262,7 @@ def _classifiers(module: Any, *, tokens: bool) -> nn.Module:
 def _cut_head(layers: list[nn.Module]) -> tuple[list[nn.Module], list[nn.Module]]:
     """What comes before the classifier and has weights is a stage of its own; norms and pooling stay with the classifier."""
     weighty = [index for index, layer in enumerate(layers) if _has_weights(layer)]
-    if len(weighty) < 2:  # noqa: PLR2004 - the classifier and one more
+    if len(weighty) < 2:
         return [], layers
     cut = weighty[-1]
     while isinstance(layers[cut - 1], nn.Dropout):

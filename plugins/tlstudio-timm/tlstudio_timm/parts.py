@@ -188,9 +188,13 @@ def blocks_rope(net: Any, x: Tensor) -> Tensor:
     """Blocks of Eva: rotary positions of the grid that the number of tokens tells."""
     (rope,) = net.borrowed
     side = side_of(x, net.num_prefix_tokens)
-    turn = None if rope is None else rope.get_embed(shape=(side, side))
+    if rope is None:
+        for block in net.part:
+            x = block(x)
+        return x
+    turn = rope.get_embed(shape=(side, side))
     for number, block in enumerate(net.part, net.first):
-        x = block(x, rope=turn[number] if turn is not None and net.mixed else turn)
+        x = block(x, rope=turn[number] if net.mixed else turn)
     return x
 
 

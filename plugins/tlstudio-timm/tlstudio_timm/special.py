@@ -1,4 +1,4 @@
-"""The few kinds of timm's networks that no line of words describes: stages with several inputs, and heads of several vectors."""
+"""The few kinds of timm's networks that no line of words describes: stages of several inputs, heads of several vectors."""
 
 from __future__ import annotations
 
