@@ -1,8 +1,8 @@
 """Writes ``tlstudio_timm/table.json`` from the installed timm: ``python make_table.py [LOOKS.jsonl]``.
 
 The table holds facts only, so that the plugin can list its backbones without importing timm or torch. Every network is looked
-at (see ``look.py``), which takes an hour; what was seen is kept in the named file, and a second start goes on from there. A test
-compares the table with the installed timm, and says when this has to run again.
+at (see ``look.py``), which takes an hour; what was seen is kept in the named file, and a second start goes on from there.
+A test compares the table with the installed timm, and says when this has to run again.
 """
 
 from __future__ import annotations

@@ -140,6 +140,13 @@ def test_a_downloaded_file_is_found(monkeypatch, tmp_path):
     assert weights.locate() == file
 
 
+def test_a_file_of_the_authors_is_renamed_by_timms_rules():
+    weights = SPECS["levit_128s"].weights[0]
+    assert list(weights.adapt({"model": {"head.l.weight": 1, "blocks.0.attention_bias_idxs": 2}})) == ["head.l.weight"]
+    with pytest.raises(ValueError, match="list"):
+        weights.adapt({"model": [1]})
+
+
 def test_what_is_refused_says_why():
     assert "classifier" in REFUSED["qwen3_vit_88m_enc"]
     assert all(reason and not reason.endswith(".") for reason in REFUSED.values())

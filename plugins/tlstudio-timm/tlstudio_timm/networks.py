@@ -53,7 +53,10 @@ def renamed(name: str, state: StateDict) -> StateDict:
     rules = getattr(file, "checkpoint_filter_fn", None)
     if rules is None:
         return state
-    with torch.device("meta"):
+    try:
+        with torch.device("meta"):
+            module = timm.create_model(name, pretrained=False)
+    except (NotImplementedError, RuntimeError):  # its constructor computes
         module = timm.create_model(name, pretrained=False)
     try:
         changed: StateDict = rules(dict(state), module)
@@ -101,7 +104,7 @@ def _stages(module: Any, route: Route) -> dict[str, nn.Module]:
             words = [next((word for word in words if _child(module, word[:-1]) is not None), words[0])]
         if "*" in line:
             stages.update(_opened(module, *words[0].split("*")))
-        elif line.startswith("+"):
+        elif line.startswith("+") and stages:
             key = next(reversed(stages))
             stages[key] = chain([*_flat(stages[key]), *_parts(module, [line[1:]], used)])
         elif layers := list(_parts(module, words, used)):
@@ -214,6 +217,8 @@ def _layers(module: Any, words: str) -> Iterator[nn.Module]:
     for word in words.split():
         if word.startswith("mean"):
             yield parts.Mean(*_axes(module, word))
+        elif word == "flat":
+            yield nn.Flatten(1, -2)
         elif word == "slice":
             yield parts.Slice(module.global_pool, getattr(module, "num_prefix_tokens", 1))
         elif word == "tokens2":

@@ -6,7 +6,7 @@ Words of a route:
 - ``name*``: a container whose children run one after another, each a stage; ``name*step``: told more than their input
 - ``@piece``: a step of `tlstudio_timm.parts` with the children that it needs
 - ``+name``: belongs to the stage before
-- in a head ``mean…`` (over axes), ``slice`` (of tokens) and ``classifiers`` (one, or two whose mean it is)
+- in a head ``flat`` (a map as tokens), ``mean…`` (over axes), ``slice`` (of tokens) and ``classifiers`` (one, or two whose mean it is)
 """
 
 from __future__ import annotations
@@ -83,6 +83,7 @@ ROUTES: dict[str, Route] = {
     ),
     "DPN": Route(stages=("features*",), head="global_pool classifier flatten"),
     "DaVit": Route(stages=("stem", "stages*", "+norm_pre")),
+    "DeepseekVitClassifier": Route(stages=("encoder",), head="flat mean1 norm head_drop head"),
     "DenseNet": Route(stages=("features*",), head=f"{_POOLED} classifier"),
     "EfficientFormer": Route(stages=("stem", "stages*", "+norm"), head="mean1 head_drop classifiers"),
     "EfficientFormerV2": Route(stages=("stem", "stages*", "+norm"), head="mean23 head_drop classifiers"),
@@ -91,6 +92,7 @@ ROUTES: dict[str, Route] = {
     "Eva": Route(stages=("@eva", "blocks*rope", "+norm"), head="@pool fc_norm head_drop head", flexible=_DYNAMIC),
     "FasterNet": Route(stages=("patch_embed", "stages*"), head="global_pool conv_head act flatten classifier"),
     "FocalNet": Route(stages=("stem", "layers*", "+norm")),
+    "Gemma4VitClassifier": Route(stages=("encoder",), head="mean1 norm head_drop head"),
     "GhostNet": Route(stages=("conv_stem bn1 act1", "blocks*"), head="global_pool conv_head act2 flatten classifier"),
     "Hiera": Route(stages=("@hiera", "blocks*")),
     "HieraDet": Route(stages=("@hieradet", "blocks*")),
@@ -127,6 +129,7 @@ ROUTES: dict[str, Route] = {
     "NormFreeNet": Route(stages=("stem", "stages*", "final_conv final_act")),
     "PNASNet5Large": Route(stages=("conv_0", "@rest"), head=f"{_POOLED} last_linear"),
     "PyramidVisionTransformerV2": Route(stages=("patch_embed", "stages*"), head="mean23 head_drop head"),
+    "Qwen3VitClassifier": Route(stages=("encoder",), head="flat mean1 norm head_drop head"),
     "RDNet": Route(stages=("stem", "dense_stages*", "+norm_pre")),
     "RegNet": Route(stages=("stem", "s1", "s2", "s3", "s4", "final_conv")),
     "RepGhostNet": Route(stages=("conv_stem bn1 act1", "blocks*"), head="global_pool conv_head act2 flatten classifier"),
