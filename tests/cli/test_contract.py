@@ -143,6 +143,14 @@ def test_what_plugins_print_does_not_reach_the_json(cli, monkeypatch):
     assert "noise" in result.err
 
 
+def test_the_list_of_plugins_is_short_unless_all_is_wanted(cli):
+    short, whole = cli("plugins", "list").out, cli("plugins", "list", "--verbose").out
+    assert "--verbose" in short
+    assert len(short) < 8000
+    assert "timm/xcit_tiny_12_p8_224" in whole.replace("\n", " ")
+    assert "timm/qwen3_vit_88m_enc: it gives no" in whole.replace("\n", " ")
+
+
 def test_no_plugins_leaves_one_out(cli):
     states = {plugin["name"]: plugin["status"] for plugin in cli("plugins", "list", "--json", "--no-plugins=timm").json}
     assert states["timm"] == "off"

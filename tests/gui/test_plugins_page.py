@@ -36,6 +36,18 @@ def test_shipped_plugins_are_listed_with_what_they_add(loaded):
     assert "freezing/head-only" in text
 
 
+def test_a_plugin_of_many_networks_shows_families_and_what_is_not_offered(loaded):
+    loaded.show_page("plugins")
+    page = loaded.page("plugins")
+    names = [page.table.item(row, 0).text() for row in range(page.table.rowCount())]
+    page.table.selectRow(names.index("timm"))
+    lines = page.details.toPlainText().splitlines()
+    convnext = next(line for line in lines if "timm/convnext_tiny" in line)
+    assert convnext.strip().startswith("ConvNeXt timm/")
+    assert any("Not offered" in line for line in lines)
+    assert any("classifier" in line and "timm/qwen3_vit_88m_enc" in line for line in lines)
+
+
 def test_a_failed_plugin_comes_first_with_its_error_and_traceback(window, tmp_path):
     _plugin(tmp_path, "broken", "raise RuntimeError('no <b>licence</b>')")
     window.context.set_catalog(load_catalog(user_folder=tmp_path))

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tlstudio.api.backbone import Backbone, BackboneSpec, Preprocessing, StateDict, WeightsSpec
+    from tlstudio.api.backbone import Backbone, BackboneSpec, Preprocessing, RefusedBackbone, StateDict, WeightsSpec
     from tlstudio.api.config import (
         AugmentConfig,
         DataConfig,
@@ -74,6 +74,7 @@ __all__ = [
     "PlanContext",
     "Preprocessing",
     "Problem",
+    "RefusedBackbone",
     "RunConfig",
     "StageInfo",
     "StateDict",

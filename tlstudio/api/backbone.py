@@ -49,7 +49,7 @@ class WeightsSpec:
         name: short, unique within the backbone, such as ``IMAGENET1K_V1``.
         title: for people, such as "ImageNet-1k, 1.28 million photographs".
         source: where the file comes from: a URL or the name of a package.
-        sha256: of the file: all 64 hex digits, or the leading ones where the publisher gives only those.
+        sha256: of the file: all 64 hex digits, or the leading ones where the publisher gives only those; empty where none.
         preprocessing: how the weights expect images.
         locate: the file on this machine, or ``None``; it looks, it never fetches.
         trained_on: the data set.
@@ -108,6 +108,8 @@ class BackboneSpec:
         preprocessing: used where no weights are loaded.
         flops: multiply-adds for one image of the size in ``preprocessing``, as papers count them; 0 where it is not known.
         fixed_size: the network takes images of the size in its preprocessing only, as a ViT with learned positions does.
+        size_step: the size of its images must be a multiple of it, as where windows have to fit.
+        yields_name: where another plugin has a network of this name, the name without a plugin means that one.
     """
 
     name: str
@@ -121,10 +123,29 @@ class BackboneSpec:
     preprocessing: Preprocessing = Preprocessing()
     flops: int = 0
     fixed_size: bool = False
+    size_step: int = 1
+    yields_name: bool = False
 
     def size_problem(self, image_size: int | None) -> str:
         """Why images of this size in pixels are nothing for the network; empty where they are, and for ``None``."""
         only = self.preprocessing.image_size
-        if not self.fixed_size or image_size in (None, only):
+        if image_size is None or image_size == only:
             return ""
-        return f"{self.title} takes images of {only} pixels only"
+        if self.fixed_size:
+            return f"{self.title} takes images of {only} pixels only"
+        if image_size % self.size_step:
+            return f"{self.title} takes images whose size is a multiple of {self.size_step} pixels"
+        return ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefusedBackbone:
+    """A network that a plugin's library has and the plugin does not offer, so that who asks for it learns why.
+
+    Args:
+        name: as the backbone would be called; with a dot and the name of a set, it is one set of weights.
+        reason: a clause without a full stop, such as "it gives no logits".
+    """
+
+    name: str
+    reason: str

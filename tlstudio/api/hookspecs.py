@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
-    from tlstudio.api.backbone import BackboneSpec
+    from tlstudio.api.backbone import BackboneSpec, RefusedBackbone
     from tlstudio.api.dataset import DatasetSpec
     from tlstudio.api.freezing import FreezingSpec
 
@@ -25,6 +25,12 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 @hookspec
 def register_backbones() -> Iterable[BackboneSpec]:
     """The backbones that this plugin adds."""
+    raise NotImplementedError
+
+
+@hookspec
+def register_refused_backbones() -> Iterable[RefusedBackbone]:
+    """Networks that one may look for here and that are not offered, with the reasons."""
     raise NotImplementedError
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import textwrap
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -28,10 +29,15 @@ def _group() -> None:
     """See which plugins there are."""
 
 
+_MOST_NAMED = 40
+
+
 @app.command("list")
 def list_(
     context: typer.Context,
-    all_: Annotated[bool, typer.Option("--all", help="Name all that each plugin adds, one a line.")] = False,
+    all_: Annotated[
+        bool, typer.Option("--all", help="Name all that each plugin adds, and what is not offered with the reason.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
 ) -> None:
     """List all plugins; one that failed is listed with its reason."""
@@ -51,6 +57,7 @@ def list_(
             output.print_line(f"\n{record.name} adds")
             for line in record.provides if all_ else _summary(record, catalog):
                 output.print_line(f"  {line}")
+    _print_refused(catalog.refused, whole=all_)
     for record in records:
         if record.error:
             output.print_line(f"\n{record.name} ({record.status}, {record.location}): {record.error}")
@@ -80,3 +87,12 @@ def _summary(record: PluginRecord, catalog: Catalog) -> list[str]:
             wrapped = textwrap.wrap(text, _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
             lines += [line.replace(_GLUE, " ") for line in wrapped]
     return lines
+
+
+def _print_refused(refused: Mapping[str, str], *, whole: bool) -> None:
+    if refused and not whole:
+        output.print_line(f"\nNot offered: {len(refused)} networks and sets of weights (--all says which, and why)")
+    elif refused:
+        output.print_line("\nNot offered:")
+        for name, reason in refused.items():
+            output.print_line(f"  {name}: {reason}")

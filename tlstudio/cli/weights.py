@@ -145,7 +145,10 @@ def verify(context: typer.Context, sets: Sets = None, as_json: AsJson = False) -
         output.print_json(rows)
     else:
         for row in rows:
-            output.print_line(f"{'intact ' if row['intact'] else 'DAMAGED'}  {row['backbone']}:{row['name']}  {row['path']}")
+            word = "DAMAGED" if not row["intact"] else "intact " if row["expected"] else "no hash"
+            output.print_line(f"{word}  {row['backbone']}:{row['name']}  {row['path']}")
+        if any(row["intact"] and not row["expected"] for row in rows):
+            output.print_line("no hash: its publisher gives none, so whether the file is whole cannot be told.")
         if not rows:
             output.print_line("There are no weights on this machine.")
     if not all(row["intact"] for row in rows):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,12 +19,13 @@ from tlstudio.api.images import Limits
 from tlstudio.data.archives import is_archive, unpacked
 from tlstudio.registry.presets import PRESETS, Situation, is_automatic, preset_for
 from tlstudio.registry.strategies import with_saved
-from tlstudio.registry.weights import ResolvedWeights, resolve_weights
+from tlstudio.registry.weights import ResolvedWeights, by_bare_name, resolve_weights
 
 if TYPE_CHECKING:
     from tlstudio.registry.manager import PluginRecord
 
 _Spec = TypeVar("_Spec")
+_MOST_NAMED = 40
 _RATES = {"sgd": 10.0, "rmsprop": 0.03, "radam": 3.0, "adafactor": 10.0}  # times AdamW's: see `usual_rate`
 
 
@@ -53,12 +54,16 @@ class Recipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Catalog:
-    """What plugins registered, by qualified name ``plugin/name``, and the plugins themselves."""
+    """What plugins registered, by qualified name ``plugin/name``, and the plugins themselves.
+
+    ``refused`` holds the networks that a plugin knows and does not offer, with the reasons.
+    """
 
     plugins: tuple[PluginRecord, ...]
     backbones: Mapping[str, BackboneSpec]
     datasets: Mapping[str, DatasetSpec]
     strategies: Mapping[str, FreezingSpec]
+    refused: Mapping[str, str] = field(default_factory=dict)
 
     def recognise(self, path: Path) -> str:
         """The qualified name of the data set that knows this path best.
@@ -110,7 +115,7 @@ class Catalog:
         config = with_saved(config, workspace, problems)
         unsaved = bool(problems)  # a saved strategy that is not there: said already
         problems += conflicts(config)
-        backbone = _lookup(self.backbones, config.model.backbone, "model.backbone", problems)
+        backbone = _lookup(self.backbones, config.model.backbone, "model.backbone", problems, self.refused)
         undecided = is_automatic(config) and situation is None
         asked = config
         if is_automatic(config):
@@ -201,15 +206,24 @@ def _sureness(spec: DatasetSpec, path: Path) -> float:
         return 0.0
 
 
-def _lookup(items: Mapping[str, _Spec], name: str, field: str, problems: list[Problem]) -> tuple[str, _Spec] | None:
-    """Find by qualified name, or by the bare name where only one plugin has it."""
+def _lookup(
+    items: Mapping[str, _Spec], name: str, field: str, problems: list[Problem], refused: Mapping[str, str] | None = None
+) -> tuple[str, _Spec] | None:
+    """Find by qualified name, or by the bare name where only one plugin has it; of the ``refused``, the reason is told."""
     if name in items:
         return name, items[name]
-    matches = [key for key in items if key.partition("/")[2] == name]
+    matches = by_bare_name(name, items)
     if len(matches) == 1:
         return matches[0], items[matches[0]]
-    problems.append(Problem(field=field, message=_missing(name, matches, items)))
+    reason = "" if matches else refusal(name, refused or {})
+    message = f"not offered: {name!r}; {reason}" if reason else _missing(name, matches, items)
+    problems.append(Problem(field=field, message=message))
     return None
+
+
+def refusal(name: str, refused: Mapping[str, str]) -> str:
+    """Why a network that goes by this name, or by it behind its plugin's, is not offered; empty where none does."""
+    return next((reason for key, reason in refused.items() if name in (key, key.partition("/")[2])), "")
 
 
 def _missing(name: str, matches: list[str], known: Iterable[str]) -> str:
@@ -220,7 +234,10 @@ def _missing(name: str, matches: list[str], known: Iterable[str]) -> str:
         return f"{name!r} is in more than one plugin: {', '.join(matches)}"
     bare = {key.partition("/")[2]: key for key in names}
     near = get_close_matches(name, names, n=1) or [bare[key] for key in get_close_matches(name, list(bare), n=1)]
-    return f"unknown: {name!r}; did you mean {near[0]}?" if near else f"unknown: {name!r}; known: {', '.join(sorted(names))}"
+    if near:
+        return f"unknown: {name!r}; did you mean {near[0]}?"
+    known = ", ".join(sorted(names)) if len(names) <= _MOST_NAMED else f"{len(names)} names; `tlstudio plugins list` has them"
+    return f"unknown: {name!r}; known: {known}"
 
 
 def _options(model: type[Options], given: Mapping[str, Any], prefix: str, problems: list[Problem]) -> Options | None:

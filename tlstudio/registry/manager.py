@@ -15,7 +15,7 @@ import pluggy
 
 from tlstudio import paths
 from tlstudio.api import hookspecs
-from tlstudio.api.backbone import BackboneSpec
+from tlstudio.api.backbone import BackboneSpec, RefusedBackbone
 from tlstudio.api.dataset import DatasetSpec
 from tlstudio.api.freezing import FreezingSpec
 from tlstudio.registry.catalog import Catalog
@@ -25,6 +25,7 @@ Status = Literal["loaded", "failed", "shadowed", "off"]
 
 _HOOKS: dict[str, type] = {
     "register_backbones": BackboneSpec,
+    "register_refused_backbones": RefusedBackbone,
     "register_datasets": DatasetSpec,
     "register_freezing_strategies": FreezingSpec,
 }
@@ -89,6 +90,7 @@ def load_catalog(
         backbones=specs["register_backbones"],
         datasets=specs["register_datasets"],
         strategies=specs["register_freezing_strategies"],
+        refused={name: spec.reason for name, spec in specs["register_refused_backbones"].items()},
     )
 
 
@@ -115,7 +117,8 @@ def _load(manager: pluggy.PluginManager, found: FoundPlugin, record: PluginRecor
         cause = str(error) or type(error).__name__
         text = cause if isinstance(error, _PluginFault) else f"{type(error).__name__}: {cause}"
         return {}, replace(record, status="failed", error=text, details=traceback.format_exc())
-    names = tuple(f"{found.name}/{spec.name}" for items in added.values() for spec in items)
+    offered = (spec for items in added.values() for spec in items if not isinstance(spec, RefusedBackbone))
+    names = tuple(f"{found.name}/{spec.name}" for spec in offered)
     return added, replace(record, provides=names)
 
 

@@ -231,13 +231,19 @@ def find_sets(texts: tuple[str, ...], backbones: Mapping[str, BackboneSpec]) -> 
     return found
 
 
+def by_bare_name(name: str, items: Mapping[str, object]) -> list[str]:
+    """The qualified names of what is called so in some plugin; one that yields its name counts only where all do."""
+    keys = [key for key in items if key.partition("/")[2] == name]
+    return [key for key in keys if not getattr(items[key], "yields_name", False)] or keys
+
+
 def find_backbone(name: str, backbones: Mapping[str, BackboneSpec]) -> str:
     """The qualified name of a backbone that goes by its qualified name, or by its bare one where that is unique.
 
     Raises:
         UserError: there is none, or more than one.
     """
-    keys = [name] if name in backbones else [key for key in backbones if key.partition("/")[2] == name]
+    keys = [name] if name in backbones else by_bare_name(name, backbones)
     if len(keys) == 1:
         return keys[0]
     if keys:

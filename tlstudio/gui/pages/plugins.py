@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from PySide6.QtCore import Qt, QUrl, Slot
@@ -21,6 +22,7 @@ from PySide6.QtWidgets import (
 )
 
 from tlstudio import paths
+from tlstudio.api.backbone import BackboneSpec
 from tlstudio.gui import theme
 from tlstudio.gui.context import AppContext
 from tlstudio.gui.pages.data_browser import separator
@@ -28,6 +30,7 @@ from tlstudio.gui.widgets.background import run_in_background
 from tlstudio.gui.widgets.info_bar import InfoBar
 from tlstudio.registry import Catalog, PluginRecord
 
+_MOST_NAMED = 200  # networks that have a line of their own; more of them are shown by family
 _ICONS = {"loaded": ("check-circle", "accent"), "failed": ("warning-circle", "error")}
 
 
@@ -177,13 +180,20 @@ class PluginsPage(QWidget):
         found = []
         muted = theme.colors().muted.name()
         for title, specs in kinds:
-            items = [
-                f'<li>{_escape(specs[name].title)} <span style="color:{muted}">{_escape(name)}</span></li>'
-                for name in record.provides
-                if name in specs
-            ]
+            names = [name for name in record.provides if name in specs]
+            if len(names) > _MOST_NAMED and title == kinds[0][0]:
+                items = [_line(family, members, muted) for family, members in _by_family(names, catalog.backbones).items()]
+            else:
+                items = [_line(specs[name].title, [name], muted) for name in names]
             if items:
-                found.append((f"{title} ({len(items)})", items))
+                found.append((f"{title} ({len(names)})", items))
+        reasons: dict[str, list[str]] = {}
+        for name, reason in catalog.refused.items():
+            if name.startswith(f"{record.name}/"):
+                reasons.setdefault(reason, []).append(name)
+        if reasons:
+            items = [_line(f"{reason}:", names, muted) for reason, names in reasons.items()]
+            found.append((f"{self.tr('Not offered')} ({sum(map(len, reasons.values()))})", items))
         return found
 
     @Slot(object)
@@ -191,6 +201,17 @@ class PluginsPage(QWidget):
         for row, record in enumerate(self._records):
             self._fill(row, record)
         self._show_details()
+
+
+def _by_family(names: list[str], backbones: Mapping[str, BackboneSpec]) -> dict[str, list[str]]:
+    families: dict[str, list[str]] = {}
+    for name in names:
+        families.setdefault(backbones[name].family, []).append(name)
+    return dict(sorted(families.items()))
+
+
+def _line(title: str, names: list[str], muted: str) -> str:
+    return f'<li>{_escape(title)} <span style="color:{muted}">{_escape(", ".join(names))}</span></li>'
 
 
 def _place(record: PluginRecord) -> str:
