@@ -52,7 +52,7 @@ def fake_run(monkeypatch):
 def test_version_and_help(cli):
     assert cli("--version").out.strip() == f"tlstudio {tlstudio.__version__}"
     text = cli("--help").out
-    for word in ("train", "demo", "evaluate", "predict", "export", "runs", "plugins", "weights", "data", "doctor",
+    for word in ("train", "find-rate", "demo", "evaluate", "predict", "export", "runs", "plugins", "weights", "data", "doctor",
                  "--workspace", "--no-plugins"):  # fmt: skip
         assert word in text
     assert cli("no-such-command").code == 2

@@ -57,6 +57,22 @@ def test_runs(cli, trained):
     assert "val accuracy" in cli("runs", "show", info["folder"]).out
 
 
+def test_find_rate(cli, trained):
+    """It prints a table and a setting to copy, or one JSON value; and it makes no run."""
+    workspace, photos, events = trained
+    shown = cli("find-rate", photos, workspace=workspace).out
+    assert "learning rate" in shown
+    setting = shown.splitlines()[-1].removeprefix("Suggestion: ")
+    found = cli("find-rate", photos, "--json", workspace=workspace).json
+    assert setting == f"optim.learning_rate={found['rate']:.1e}"
+    assert len(found["points"]) > 20
+    assert found["points"][0]["rate"] < found["rate"] <= found["lowest"]
+    assert [info["id"] for info in cli("runs", "list", "--json", workspace=workspace).json] == [events[-1]["run"]]
+    wrong = cli("find-rate", photos, "optim.optimizer=best", "augment.erase=2", "--json", workspace=workspace)
+    assert wrong.code == 2
+    assert [problem["field"] for problem in wrong.json["problems"]] == ["optim.optimizer", "augment.erase"]
+
+
 def test_evaluate(cli, trained):
     workspace, _, events = trained
     report = cli("evaluate", events[-1]["run"], "--json", workspace=workspace).json

@@ -7,7 +7,7 @@ import contextlib
 import numpy as np
 import pytest
 import torch
-from training import run
+from training import OPTIMIZERS, run
 
 from tlstudio import paths
 
@@ -48,6 +48,15 @@ def test_every_precision_learns(tiny_catalog, settings, tmp_path, precision, str
     assert np.isfinite(found).all()
     assert found[-1, 1] < found[0, 1]
     assert torch.cuda.get_device_name(0) in prepared(events).device
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("precision", ["float16", "float32"])
+def test_all_that_optimises_works_together(tiny_catalog, settings, tmp_path, precision, optimizer):
+    events = run(tiny_catalog, tmp_path, *settings, f"run.precision={precision}", "freezing.strategy=full", "run.batch_size=8",
+                 f"optim.optimizer={optimizer}", "optim.accumulate=2", "optim.clip_norm=1", "optim.ema_decay=0.9",
+                 "optim.balance=weights", "augment.mixup=0.2", "augment.cutmix=1", "augment.policy=trivial")  # fmt: skip
+    assert np.isfinite(losses(events)).all()
 
 
 @pytest.mark.parametrize("strategy", ["head-only", "last-stages", "gradual"])

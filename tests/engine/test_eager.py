@@ -16,17 +16,30 @@ KINDS = [
     (torch.optim.Adam, {}),
     (torch.optim.SGD, {"momentum": 0.9}),
     (torch.optim.RMSprop, {"momentum": 0.9}),
+    (torch.optim.NAdam, {}),
+    (torch.optim.RAdam, {}),
+    (torch.optim.Adafactor, {}),
 ]
 
 _USE = """
 import sys, torch
+from tlstudio.api import OptimConfig
+from tlstudio.engine.average import WeightAverage
 from tlstudio.engine.eager import eager
+from tlstudio.engine.muon import MuonAndAdamW
+from tlstudio.engine.optim import take_step
 layer = torch.nn.Linear(4, 2)
-for kind in (torch.optim.AdamW, torch.optim.Adam, torch.optim.SGD, torch.optim.RMSprop):
-    optimizer = eager(kind)(layer.parameters(), lr=0.1)
+made = [eager(kind)(layer.parameters(), lr=0.1) for kind in (
+    torch.optim.AdamW, torch.optim.Adam, torch.optim.SGD, torch.optim.RMSprop, torch.optim.NAdam, torch.optim.RAdam,
+    torch.optim.Adafactor)]
+groups = [{"params": [p], "matrix": p.ndim == 2} for p in layer.parameters()]
+average = WeightAverage(layer, 0.9)
+average.follow()
+for optimizer in [*made, eager(MuonAndAdamW)(groups, OptimConfig())]:
     optimizer.zero_grad()
     layer(torch.ones(3, 4)).sum().backward()
-    optimizer.step()
+    take_step(optimizer, torch.amp.GradScaler("cpu", enabled=False), scale=0.5, clip=1.0)
+    average.update()
     optimizer.load_state_dict(optimizer.state_dict())
 print([name for name in ("torch._dynamo", "sympy") if name in sys.modules])
 """

@@ -56,7 +56,8 @@ class Cut:
         control: asked between batches.
         rows: training and validation rows.
         labels: the class of every row.
-        folder: where features are kept from run to run, and the name of the images there.
+        folder: where features are kept from run to run, and the name of the images there; without it, nothing outlasts the
+            run, and how to compute is not measured.
         world: the processes that share the work.
     """
 
@@ -77,6 +78,7 @@ class Cut:
         self.train_rows, self.val_rows = rows
         self.labels = torch.from_numpy(labels.astype(np.int64)).to(place.device)
         self.folder = folder if world.alone else None  # a store has one writer
+        self._plans = None if folder is None else paths.cache() / "plans"
         self.world = world
         self._together: Together | None = None
         self.model: SplitModel | None = None
@@ -163,7 +165,7 @@ class Cut:
         images, kept = next(on_device(self.source, self.place, [self.train_rows[:_TRIED]], None))
         plan = ComputePlan.usual(self.place, self.backbone.module)
         if self.world.first and len(kept):
-            plan = plan_for(run, self.backbone, self.place, job, images, folder=paths.cache() / "plans")
+            plan = plan_for(run, self.backbone, self.place, job, images, folder=self._plans)
         model = SplitModel(self.backbone, cut, self.place, self.world.from_first(plan))
         if self.world.first and len(kept):
             model.verify(images)

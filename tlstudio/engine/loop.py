@@ -153,7 +153,7 @@ def train(run: Training, *, after_epoch: Callable[[EpochDone, bool], Iterator[Ev
         began = time.monotonic()
         before, plan = plan, _plan(run, infos, epoch)
         if plan != before:
-            trainable = _apply(run, plan)
+            trainable = adopt(run, plan)
         yield from run.cut.follow(plan, epoch, anew=plan != before)
         follow_memory_order(run.optimizer)
         if _agreed(run, 0)[1] != "go":
@@ -189,7 +189,7 @@ def train(run: Training, *, after_epoch: Callable[[EpochDone, bool], Iterator[Ev
             return
 
 
-def _apply(run: Training, plan: FreezePlan) -> dict[str, int]:
+def adopt(run: Training, plan: FreezePlan) -> dict[str, int]:
     """Follow another plan; returns trainable parameters by stage.
 
     A tensor that no longer learns also loses what the optimiser remembers of it: if it learns again later, it starts afresh.
@@ -215,7 +215,7 @@ def _steps(run: Training, plan: FreezePlan, epoch: int, totals: Totals) -> Itera
         images, wish = _agreed(run, len(target))
         if wish != "go":
             break
-        loss, logits = _gradients(run, x, target, part, share=world.size * len(target) / images, images=images)
+        loss, logits = add_gradients(run, x, target, part, share=world.size * len(target) / images, images=images)
         seen += images
         run.unreported += images
         totals.add(loss, logits, target)
@@ -226,7 +226,7 @@ def _steps(run: Training, plan: FreezePlan, epoch: int, totals: Totals) -> Itera
         factor = schedule_factor(config.optim, run.step, steps, each, run.history)
         rate = (config.optim.learning_rate or 0.0) * factor
         set_learning_rates(run.optimizer, plan, rate)
-        take_step(run.optimizer, run.scaler, scale=_whole(run, images) / seen, clip=config.optim.clip_norm)
+        take_step(run.optimizer, run.scaler, scale=images_in_step(run, images) / seen, clip=config.optim.clip_norm)
         if run.average is not None:
             run.average.update()
         run.step += 1
@@ -260,7 +260,7 @@ def _agreed(run: Training, images: int) -> tuple[int, Wish]:
     return total, run.control.wish
 
 
-def _gradients(run: Training, x: Tensor, target: Tensor, part: int, *, share: float, images: int) -> tuple[Tensor, Tensor]:
+def add_gradients(run: Training, x: Tensor, target: Tensor, part: int, *, share: float, images: int) -> tuple[Tensor, Tensor]:
     """Add a batch's gradients to those of the step; returns the mean loss of the batch and its logits.
 
     Args:
@@ -280,11 +280,11 @@ def _gradients(run: Training, x: Tensor, target: Tensor, part: int, *, share: fl
         total = total + run.recipe.strategy.penalty(run.backbone, run.start, run.recipe.strategy_options)
     if part == 0:
         run.optimizer.zero_grad(set_to_none=True)
-    run.scaler.scale(total * (images / _whole(run, images))).backward()  # type: ignore[no-untyped-call]
+    run.scaler.scale(total * (images / images_in_step(run, images))).backward()  # type: ignore[no-untyped-call]
     return loss, logits
 
 
-def _whole(run: Training, images: int) -> int:
+def images_in_step(run: Training, images: int) -> int:
     """How many images a step has, as far as one knows before its last batch, which has so many."""
     config = run.recipe.config
     return images if config.optim.accumulate == 1 else config.optim.accumulate * config.run.batch_size

@@ -82,7 +82,7 @@ def plan_for(
     job: Job,
     images: Tensor,
     *,
-    folder: Path,
+    folder: Path | None,
     clock: Clock = time.perf_counter,
 ) -> ComputePlan:
     """How a run computes: as the settings force it, else as kept from an earlier run, else as measured now.
@@ -93,10 +93,10 @@ def plan_for(
         place: the device.
         job: what is to be computed.
         images: a real batch ``(N, 3, H, W)``, normalised, on the device.
-        folder: where plans are kept; made where it is missing.
+        folder: where plans are kept; made where it is missing. ``None``: nothing is measured.
         clock: seconds.
     """
-    if place.device.type == "mps" or run.plan == "reference":
+    if place.device.type == "mps" or run.plan == "reference" or folder is None:
         return _unmeasured(run, place, backbone.module)
     stages, learns = cut(backbone, job.frozen)
     ways = _frozen_ways(run, place, stages) if job.frozen else ()

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import importlib
 import platform
-import sys
 import time
-import traceback
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -18,17 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tlstudio import paths, safe_io
+from tlstudio import paths
 from tlstudio.api.config import TrainConfig
 from tlstudio.api.dataset import TEST, TRAIN, VAL, ImageSet
-from tlstudio.api.errors import ExitCode, UserError
-from tlstudio.api.events import Event, Note, Progress, RunFailed, RunFinished, RunStarted
+from tlstudio.api.events import Event, Note, Progress, RunFinished, RunStarted
 from tlstudio.data.curation import Curation, identity
 from tlstudio.data.edits import Table
 from tlstudio.data.index import Index
 from tlstudio.data.scan import known_alike
 from tlstudio.engine.about import plugin_versions, versions
 from tlstudio.engine.control import Control
+from tlstudio.engine.failure import failed as _failed
 from tlstudio.engine.loader import ImageSource, open_pictures
 from tlstudio.engine.world import World
 from tlstudio.registry.catalog import Catalog, Recipe
@@ -173,32 +171,3 @@ def _edit_notes(table: Table) -> Iterator[str]:
     changed = int((table.edited & ~table.excluded).sum())
     if changed:
         yield f"{changed:,} images differ from what the data say, by your edits."
-
-
-def _failed(error: BaseException, folder: Path) -> RunFailed:
-    """Any error as an event: what happened, and what to do."""
-    if isinstance(error, UserError):
-        return RunFailed(error=error.title, detail=error.detail, hint=error.hint, exit_code=int(error.exit_code))
-    if isinstance(error, KeyboardInterrupt):
-        return RunFailed(error="Interrupted.", exit_code=int(ExitCode.INTERRUPTED))
-    storage = safe_io.as_user_error(error, folder)
-    if storage is not None:
-        return _failed(storage, folder)
-    if _is_out_of_memory(error):
-        return RunFailed(
-            error="There is not enough memory for this batch size.",
-            detail=str(error).splitlines()[0],
-            hint="Use a smaller batch size or a smaller image size.",
-        )
-    return RunFailed(
-        error=f"{type(error).__name__}: {error}",
-        detail=traceback.format_exc(),
-        hint="This is a fault in tlstudio or in a plugin. Help > Copy diagnostics has what is needed to report it.",
-    )
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    signs = ("out of memory", "can't allocate memory", "DefaultCPUAllocator", "CUDNN_STATUS_ALLOC_FAILED")
-    torch = sys.modules.get("torch")
-    kinds = (MemoryError,) if torch is None else (MemoryError, torch.OutOfMemoryError)
-    return isinstance(error, kinds) or (isinstance(error, RuntimeError) and any(sign in str(error) for sign in signs))

@@ -104,14 +104,14 @@ class Totals:
     correct: Tensor = field(init=False)
     count: Tensor = field(init=False)
     hits: Tensor = field(init=False)
-    """``(C, 2)`` int64: of each class, the images that were recognised, and all."""
+    """``(C, 2)`` of each class, the images that were recognised, and all; float32, exact for millions of images."""
 
     def __post_init__(self) -> None:
         """Start at zero."""
         self.loss = torch.zeros((), dtype=torch.float64 if self.device.type != "mps" else torch.float32, device=self.device)
         self.correct = torch.zeros((), dtype=torch.int64, device=self.device)
         self.count = torch.zeros((), dtype=torch.int64, device=self.device)
-        self.hits = torch.zeros((self.classes, 2), dtype=torch.int64, device=self.device)
+        self.hits = torch.zeros((self.classes, 2), dtype=torch.float32, device=self.device)
 
     def add(self, loss: Tensor, logits: Tensor, target: Tensor) -> None:
         """Count a batch: mean loss, logits ``(N, C)``, target ``(N,)``."""
@@ -121,12 +121,12 @@ class Totals:
         self.correct += right.sum()
         self.count += n
         if self.classes:
-            self.hits.index_add_(0, target, torch.stack([right, torch.ones_like(right)], 1).long())
+            self.hits.index_add_(0, target, torch.stack([right, torch.ones_like(right)], 1).float())
 
     @property
     def sums(self) -> tuple[Tensor, ...]:
         """All sums, to be added to those of other processes."""
-        return self.loss, self.correct, self.count, self.hits
+        return (self.loss, self.correct, self.count, *([self.hits] if self.classes else []))
 
     def metrics(self) -> dict[str, float]:
         """``loss`` and ``accuracy`` (a fraction) over all images counted; waits for the device.
