@@ -29,9 +29,6 @@ def _group() -> None:
     """See which plugins there are."""
 
 
-_MOST_NAMED = 40
-
-
 @app.command("list")
 def list_(
     context: typer.Context,

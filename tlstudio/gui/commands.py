@@ -124,6 +124,12 @@ def _run(window: MainWindow) -> list[Action]:
             enabled=lambda: window.context.run_active, run=window.stop_training,
         ),
         Action(
+            id="run.rate", title=_tr("Find a &learning rate…"), icon="chart-line-up",
+            tip=_tr("Try rising learning rates on some of the images; nothing of it is kept"),
+            enabled=lambda: window.context.data is not None and not window.context.run_active,
+            run=lambda: (window.show_page("train"), window.page("train").find_rate()),
+        ),
+        Action(
             id="run.backbone", title=_tr("Choose a &backbone…"), keys=("Ctrl+B",), icon="magnifying-glass", separated=True,
             tip=_tr("Find a pretrained network by its name or family"),
             enabled=lambda: window.context.catalog is not None and not window.context.run_active,

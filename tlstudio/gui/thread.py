@@ -16,7 +16,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, QThread, Signal
 
 from tlstudio.api.config import TrainConfig
-from tlstudio.api.events import Event, RunFailed, RunFinished
+from tlstudio.api.events import Event, RateFound, RunFailed, RunFinished
 from tlstudio.engine.control import Control
 from tlstudio.registry import Catalog
 
@@ -37,6 +37,13 @@ def train(config: TrainConfig, catalog: Catalog, workspace: Path, control: Contr
     return start_run(config, catalog, workspace, control)
 
 
+def find_rate(config: TrainConfig, catalog: Catalog, workspace: Path, control: Control) -> Iterator[Event]:
+    """The engine's search for a learning rate. Imports torch: for use inside the thread only."""
+    from tlstudio.engine.finder import find_rate
+
+    return find_rate(config, catalog, workspace, control)
+
+
 class TrainThread(QThread):
     """Runs one training. ``finished`` means only that the thread ended; the last event says how the run ended.
 
@@ -49,7 +56,7 @@ class TrainThread(QThread):
     """
 
     event = Signal(object)
-    """Event of the run, in order; the last one is `RunFinished` or `RunFailed`."""
+    """Event of the run, in order; the last one is `RunFinished` or `RunFailed`, or `RateFound` of a search."""
 
     def __init__(
         self,
@@ -81,7 +88,7 @@ class TrainThread(QThread):
         try:
             for event in self._runner(*self._arguments):
                 run_id = event.run or run_id
-                ended = isinstance(event, RunFinished | RunFailed)
+                ended = isinstance(event, RunFinished | RunFailed | RateFound)
                 self.event.emit(event)
             if not ended:
                 self.event.emit(RunFailed(run=run_id, error="The run ended without saying how."))

@@ -6,7 +6,8 @@ Words of a route:
 - ``name*``: a container whose children run one after another, each a stage; ``name*step``: told more than their input
 - ``@piece``: a step of `tlstudio_timm.parts` with the children that it needs
 - ``+name``: belongs to the stage before
-- in a head ``flat`` (a map as tokens), ``mean…`` (over axes), ``slice`` (of tokens) and ``classifiers`` (one, or two whose mean it is)
+- in a head ``flat`` (a map as tokens), ``mean…`` (over axes), ``slice`` (of tokens) and ``classifiers`` (one, or two whose
+  mean it is)
 """
 
 from __future__ import annotations

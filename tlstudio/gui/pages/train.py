@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QShowEvent
@@ -19,12 +20,15 @@ from tlstudio.gui.pages.train_form import TrainForm
 from tlstudio.gui.pages.train_monitor import RunMonitor
 from tlstudio.gui.pages.train_network import NetworkView
 from tlstudio.gui.pages.train_situation import SituationLook
-from tlstudio.gui.thread import Runner, TrainThread, train
+from tlstudio.gui.thread import Runner, TrainThread, find_rate, train
 from tlstudio.gui.widgets.empty_state import EmptyState
 from tlstudio.gui.widgets.first_paint import after_first_paint
 from tlstudio.gui.widgets.plots import RunCurves
 from tlstudio.registry import Catalog
 from tlstudio.runs.store import recent_backbones
+
+if TYPE_CHECKING:
+    from tlstudio.gui.pages.rate_dialog import RateDialog
 
 _FIELD_LINE = re.compile(r"^([a-z_]+(?:\.[a-z0-9_]+)+): (.+)$")
 
@@ -35,15 +39,20 @@ class TrainPage(QWidget):
     Args:
         context: what the pages share.
         runner: what trains; by default the engine.
+        finder: what searches for a learning rate.
     """
 
     run_ended = Signal(object)
     """RunFinished | RunFailed | None: the thread of a run is gone; another may start, the window may close."""
 
-    def __init__(self, context: AppContext, parent: QWidget | None = None, *, runner: Runner = train) -> None:
+    def __init__(
+        self, context: AppContext, parent: QWidget | None = None, *, runner: Runner = train, finder: Runner = find_rate
+    ) -> None:
         super().__init__(parent)
         self._context = context
-        self._runner = runner
+        self._runner, self._finder = runner, finder
+        self.rate_dialog: RateDialog | None = None
+        """The search for a learning rate, while it is open."""
         self._thread: TrainThread | None = None
         self._control: Control | None = None
         self._run = ""
@@ -70,16 +79,8 @@ class TrainPage(QWidget):
     @Slot()
     def start(self) -> bool:
         """Train with the settings of the form; returns whether a run began. Problems are shown at their fields."""
-        catalog = self._context.catalog
-        if self._thread is not None or catalog is None:
-            return False
-        try:
-            config = self.form.config()
-        except ConfigError as error:
-            self.monitor.show_problem(self.tr("{title} See the marked fields.").format(title=error.title))
-            return False
-        if config.data.path is None and config.data.dataset is None:
-            self.monitor.show_problem(self.tr("Open a folder of images first."))
+        catalog, config = self._context.catalog, self._config()
+        if catalog is None or config is None:
             return False
         if self.network.problems:
             self.monitor.show_problem(self.tr("The strategy does not fit the network. See the marked fields."))
@@ -97,6 +98,19 @@ class TrainPage(QWidget):
         self._context.set_run_active(True)
         self._thread.start()
         return True
+
+    @Slot()
+    def find_rate(self) -> None:
+        """Search for a learning rate for the settings of the form."""
+        catalog, config = self._context.catalog, self._config()
+        if self.rate_dialog is not None or catalog is None or config is None:
+            return
+        from tlstudio.gui.pages.rate_dialog import RateDialog
+
+        self.rate_dialog = RateDialog(self._finder, config, catalog, self._context.workspace, self)
+        self.rate_dialog.chosen.connect(self.form.set_learning_rate)
+        self.rate_dialog.finished.connect(self._rate_dialog_closed)
+        self.rate_dialog.open()
 
     def stop(self, keep: bool = True) -> None:
         """End after the current step; keep the best model so far, or nothing."""
@@ -148,6 +162,8 @@ class TrainPage(QWidget):
 
     def shut_down(self) -> None:
         """Cancel and wait for the thread; for the very end of the program."""
+        if self.rate_dialog is not None:
+            self.rate_dialog.shut_down()
         if self._thread is not None and self._control is not None:
             self._control.cancel()
             self._thread.wait()
@@ -220,6 +236,24 @@ class TrainPage(QWidget):
 
     # Settings, data and network
 
+    def _config(self) -> TrainConfig | None:
+        """What a run may begin with; where nothing may, the reason is shown."""
+        if self._thread is not None:
+            return None
+        try:
+            config = self.form.config()
+        except ConfigError as error:
+            self.monitor.show_problem(self.tr("{title} See the marked fields.").format(title=error.title))
+            return None
+        if config.data.path is None and config.data.dataset is None:
+            self.monitor.show_problem(self.tr("Open a folder of images first."))
+            return None
+        return config
+
+    @Slot()
+    def _rate_dialog_closed(self) -> None:
+        self.rate_dialog = None
+
     @Slot(object)
     def _catalog_arrived(self, catalog: Catalog) -> None:
         self.form.set_catalog(catalog)
@@ -274,6 +308,7 @@ class TrainPage(QWidget):
         self.form.set_recent(lambda: recent_backbones(context.workspace))
         self.form.changed.connect(self._look_at_network)
         self.form.changed.connect(self._show_work)
+        self.form.rate_wanted.connect(self.find_rate)
         self.form.data_wanted.connect(lambda: context.page_requested.emit("data"))
         self.curves.problem.connect(context.problem)
         self.network.problem.connect(context.problem)

@@ -68,6 +68,8 @@ class TrainForm(QWidget):
     """A setting is another now."""
     data_wanted = Signal()
     """The user wants to choose other images."""
+    rate_wanted = Signal()
+    """The user wants a learning rate to be searched for."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -104,6 +106,9 @@ class TrainForm(QWidget):
         self._more.toggled.connect(self._toggle_more)
         self._build()
         self._editors["data.path"].wanted.connect(self.data_wanted)
+        rate = self.form.rows["optim.learning_rate"].editor
+        if isinstance(rate, NumberBox):
+            rate.add_tool("magnifying-glass", self.tr("Find a learning rate…"), self.rate_wanted.emit)
         self.form.changed.connect(self._form_changed)
         self._quiet = False
         self._follow()
@@ -228,6 +233,11 @@ class TrainForm(QWidget):
         """Whether a run with these settings would start from trained weights."""
         starts_trained: bool = self._editors["model.weights"].pretrained()
         return starts_trained
+
+    @Slot(object)
+    def set_learning_rate(self, rate: float) -> None:
+        """Put it into its field."""
+        self.form.rows["optim.learning_rate"].editor.set_value(rate)
 
     def choose_backbone(self) -> None:
         """Open the list of all backbones."""

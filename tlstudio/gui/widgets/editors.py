@@ -7,12 +7,22 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from PySide6.QtCore import QEvent, QSize, Qt, Signal
-from PySide6.QtGui import QPainter, QPaintEvent, QPalette, QPen, QResizeEvent, QStandardItem, QStandardItemModel, QWheelEvent
+from PySide6.QtGui import (
+    QAction,
+    QPainter,
+    QPaintEvent,
+    QPalette,
+    QPen,
+    QResizeEvent,
+    QStandardItem,
+    QStandardItemModel,
+    QWheelEvent,
+)
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
     QCheckBox,
@@ -107,6 +117,15 @@ class NumberBox(QAbstractSpinBox):
     def set_value(self, value: Any) -> None:
         """Show a number, or nothing for automatic."""
         self.lineEdit().setText("" if value is None else number_text(value))
+
+    def add_tool(self, icon: str, tip: str, run: Callable[[], object]) -> QAction:
+        """A small button inside, at the right, that helps to find a value."""
+        action = QAction(tip, self.lineEdit())
+        action.setToolTip(tip)
+        theme.set_icon(action, icon, "muted")
+        action.triggered.connect(lambda _checked=False: run())
+        self.lineEdit().addAction(action, QLineEdit.ActionPosition.TrailingPosition)
+        return action
 
     @property
     def automatic(self) -> float | None:
