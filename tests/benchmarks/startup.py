@@ -84,10 +84,8 @@ def _run(command: list[str], home: str, tree: str = "") -> tuple[float, str]:
     environment = {**os.environ, "TLSTUDIO_HOME": home}
     environment["PYTHONPYCACHEPREFIX"] = str(Path(home) / "compiled")  # warm means compiled, wherever the sources may lie
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    if tree:
-        environment["PYTHONPATH"] = tree
     start = time.time()
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, cwd=tree or None)
     return time.time() - start, done.stdout
 
 
