@@ -98,11 +98,11 @@ class NetworkView(QWidget):
             return
         self.strip.set_editable(False)
         self.raster.set_editable(False)
-        if self._shown_key is None or self._shown_key[:2] != key[:2]:  # else what is seen is nearly right: nothing jumps
-            self.strip.set_stages(())
-            self.strip.set_placeholder(self.tr("Looking at the network …"))
-            self.raster.hide()
-        self._facts.setText(self.tr("Looking at the network …"))
+        self.strip.set_stages(())
+        self.strip.set_placeholder(self.tr("Looking at the network …"))
+        self.raster.hide()
+        self.tree.tree.set_stages(())
+        self._facts.setText("")
         if self._looking is not None:
             self._looking.cancel()
         classes = key[1]
