@@ -345,6 +345,7 @@ def test_the_schedule_is_drawn_as_the_engine_will_follow_it(form):
 
 
 def test_a_learning_rate_that_is_left_to_the_strategy_is_drawn_as_well(form):
+    form.form.rows["freezing.strategy"].editor.set_value("freezing/head-only")
     plot = drawn(form)
     assert plot.curves[0][1].max() == pytest.approx(0.01)
     form.form.rows["freezing.strategy"].editor.set_value("freezing/full")
@@ -355,6 +356,7 @@ def test_stages_at_other_rates_have_lines_of_their_own(form):
     def plan(*factors):
         return [StageState(name=f"s{i}", params=1, factor=factor) for i, factor in enumerate(factors)]
 
+    form.form.rows["freezing.strategy"].editor.set_value("freezing/head-only")
     form.form.rows["optim.schedule"].editor.set_value("constant")
     form.form.rows["run.epochs"].editor.set_value(4)
     form.set_plans([plan(0.0, 0.0, 1.0), plan(0.0, 0.0, 1.0), plan(0.0, 0.1, 1.0)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal, Slot
@@ -25,7 +26,6 @@ from tlstudio.gui.widgets.empty_state import EmptyState
 from tlstudio.gui.widgets.first_paint import after_first_paint
 from tlstudio.gui.widgets.plots import RunCurves
 from tlstudio.registry import Catalog
-from tlstudio.runs.store import recent_backbones
 
 if TYPE_CHECKING:
     from tlstudio.gui.pages.rate_dialog import RateDialog
@@ -283,6 +283,11 @@ class TrainPage(QWidget):
                 self.situation.follow()
                 self.network.follow(self.form)
 
+    def _recent_backbones(self) -> Sequence[str]:
+        from tlstudio.runs.store import recent_backbones  # the list of runs is nothing for the first paint
+
+        return recent_backbones(self._context.workspace)
+
     def _may_look(self) -> bool:
         return self.isVisible() and self._thread is None
 
@@ -305,7 +310,7 @@ class TrainPage(QWidget):
         context.config_requested.connect(self.set_config)
         self.situation = SituationLook(self, context, self.form, self._may_look)
         self.network.planned.connect(lambda: self.form.set_plans(self.network.plans))
-        self.form.set_recent(lambda: recent_backbones(context.workspace))
+        self.form.set_recent(self._recent_backbones)
         self.form.changed.connect(self._look_at_network)
         self.form.changed.connect(self._show_work)
         self.form.rate_wanted.connect(self.find_rate)

@@ -317,6 +317,7 @@ class OptionsEditor(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Maximum)
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
+        self.hide()  # until there are options to show
 
     @property
     def form(self) -> Form | None:
