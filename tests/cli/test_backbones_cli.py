@@ -57,4 +57,4 @@ def test_plugins_say_in_short_what_they_add(cli):
     assert "torchvision/resnet18" not in short
     assert max(map(len, short.splitlines())) < 120
     assert "  torchvision/resnet18\n" in full
-    assert "13 freezing strategies: head-only" in short
+    assert "14 freezing strategies: head-only" in short

@@ -144,8 +144,8 @@ def test_what_plugins_print_does_not_reach_the_json(cli, monkeypatch):
 
 
 def test_the_list_of_plugins_is_short_unless_all_is_wanted(cli):
-    short, whole = cli("plugins", "list").out, cli("plugins", "list", "--verbose").out
-    assert "--verbose" in short
+    short, whole = cli("plugins", "list").out, cli("plugins", "list", "--all").out
+    assert "--all" in short
     assert len(short) < 8000
     assert "timm/xcit_tiny_12_p8_224" in whole.replace("\n", " ")
     assert "timm/qwen3_vit_88m_enc: it gives no" in whole.replace("\n", " ")
@@ -181,7 +181,8 @@ def test_weights_list_says_where_weights_come_from(cli):
     rows = cli("weights", "list", "--json").json
     bundled = next(row for row in rows if row["backbone"] == "timm/tf_efficientnet_lite0")
     assert bundled["path"].endswith(".pth")
-    assert all(row["source"] and row["sha256"] for row in rows)
+    assert all(row["source"] for row in rows)
+    assert all(row["sha256"] for row in rows if not row["backbone"].startswith("timm/") or row is bundled)  # the hub has none
 
 
 def test_the_window_needs_a_screen(cli, monkeypatch):

@@ -114,7 +114,7 @@ def test_a_bare_name_is_enough_where_it_is_unique_and_the_recipe_is_complete(cat
     assert recipe.config.model.backbone == "torchvision/resnet18"
     assert recipe.config.freezing.strategy == "freezing/last-stages"
     assert recipe.config.optim.learning_rate == recipe.strategy.learning_rate
-    sgd = resolve(catalog, tmp_path, "data.dataset=digits", "optim.optimizer=sgd")
+    sgd = resolve(catalog, tmp_path, "data.dataset=digits", "optim.optimizer=sgd", "freezing.strategy=full")
     assert sgd.config.optim.learning_rate == 10 * sgd.strategy.learning_rate
 
 
