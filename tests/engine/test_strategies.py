@@ -295,17 +295,17 @@ def test_patience_begins_when_all_learns_that_will_learn(tiny_catalog, photos, t
 def test_a_stage_that_learns_again_starts_afresh(gradual_catalog, photos, tmp_path, watched):
     """The optimiser remembers nothing of a stage that was frozen in between."""
     sizes = []
-    real = loop._apply
+    real = loop.adopt
 
     def spy(training, plan):
         result = real(training, plan)
         sizes.append(len(training.optimizer.state))
         return result
 
-    loop._apply, kept = spy, loop._apply
+    loop.adopt, kept = spy, loop.adopt
     try:
         run(gradual_catalog, tmp_path, f"data.path={photos}", "run.epochs=4", "freezing.strategy=freezing/thaw",
             "run.plan=reference")  # fmt: skip
     finally:
-        loop._apply = kept
+        loop.adopt = kept
     assert sizes == [0, 2, 2, 2]  # the head's weight and bias; the stem's, learned in epochs 1 and 3, are gone at once
