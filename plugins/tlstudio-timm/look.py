@@ -133,7 +133,10 @@ def _built(name: str) -> tuple[dict[str, object], Backbone]:
         except Exception:  # noqa: BLE001 - the next arguments
             continue
         return dict(arguments), backbone
-    return {}, _without_numbers(name, {})
+    try:
+        return {}, _without_numbers(name, {})
+    except ValueError as error:  # what building says in words of a network that is no classifier
+        raise Refused(str(error)) from error
 
 
 def _without_numbers(name: str, arguments: Mapping[str, object], *, out_of_place: bool = False) -> Backbone:

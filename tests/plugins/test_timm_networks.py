@@ -110,7 +110,7 @@ def test_records_are_for_people():
     assert max(Counter(spec.family for spec in SPECS.values()).values()) < 80
     for spec in SPECS.values():
         assert spec.title == " ".join(spec.title.split())
-        assert spec.about.endswith(".")
+        assert spec.about.endswith((".", "?"))  # a paper may be a question
         assert spec.flops > 0 or spec.name in BUNDLED
 
 
@@ -193,7 +193,8 @@ def test_sizes():
 def test_stages_have_the_fields_names(name, stages):
     backbone = build_empty(SPECS[name], 2)
     assert list(backbone.stages) == stages
-    assert split_head(backbone.head)[0]  # vectors are cached, not maps
+    only_the_last_layer = len(list(backbone.head.children())) == 1  # its stages end in a vector themselves
+    assert split_head(backbone.head)[0] or only_the_last_layer  # vectors are cached, not maps
 
 
 def test_a_deep_network_is_cut_into_groups():

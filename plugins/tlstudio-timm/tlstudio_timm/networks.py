@@ -287,7 +287,7 @@ def _features(head: nn.Module) -> int:
         return linear[-1].in_features
     convolutions = [layer for layer in head.modules() if isinstance(layer, nn.Conv2d)]
     if not convolutions:
-        raise ValueError("the head has no last layer")
+        raise ValueError("it has no last layer that gives logits: it is an encoder for other programs, not a classifier")
     return convolutions[-1].in_channels
 
 
