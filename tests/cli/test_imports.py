@@ -28,7 +28,16 @@ finally:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["plugins", "list"], ["weights", "list"], ["runs", "list"], ["doctor"], ["train", "--help"]]
+    "arguments",
+    [
+        ["--help"],
+        ["plugins", "list"],
+        ["backbones", "resnet"],
+        ["weights", "list"],
+        ["runs", "list"],
+        ["doctor"],
+        ["train", "--help"],
+    ],
 )
 def test_neither_torch_nor_qt_is_imported(arguments):
     done = subprocess.run([sys.executable, "-c", _LISTING, *arguments], capture_output=True, text=True, check=False)

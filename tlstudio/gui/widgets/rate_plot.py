@@ -45,8 +45,8 @@ class RatePlot(QWidget):
         item.getAxis("bottom").enableAutoSIPrefix(False)
         self._dots = pg.PlotDataItem(pen=None, symbol="o", symbolSize=4)
         self._line = pg.PlotDataItem(antialias=False)
-        self._best = pg.InfiniteLine(angle=90, label="", labelOpts={"position": 0.93})
-        self._lowest = pg.InfiniteLine(angle=90, label="", labelOpts={"position": 0.82})
+        self._best = pg.InfiniteLine(angle=90, label="", labelOpts={"position": 0.93, "anchors": [(1, 0.5)] * 2})
+        self._lowest = pg.InfiniteLine(angle=90, label="", labelOpts={"position": 0.82, "anchors": [(0, 0.5)] * 2})
         for part in (self._dots, self._line, self._best, self._lowest):
             self.view.addItem(part)
         layout = QVBoxLayout(self)
