@@ -70,7 +70,9 @@ def test_the_usual_rate_is_filled_in(tiny_catalog, tmp_path):
     strategy = tiny_catalog.strategies["freezing/head-only"]
     rates = {}
     for optimizer in OPTIMIZERS:
-        config = with_overrides(TrainConfig(), [f"optim.optimizer={optimizer}", "data.dataset=datasets/digits"])
+        config = with_overrides(
+            TrainConfig(), [f"optim.optimizer={optimizer}", "data.dataset=digits", "freezing.strategy=head-only"]
+        )
         rates[optimizer] = tiny_catalog.resolve(config, workspace=tmp_path).config.optim.learning_rate
         assert rates[optimizer] == usual_rate(strategy, optimizer)
     assert rates["sgd"] > rates["adamw"] == strategy.learning_rate > rates["rmsprop"]

@@ -9,7 +9,7 @@ from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QApplication
 
-from tlstudio.api.config import DataConfig, FreezingConfig, parse_config
+from tlstudio.api.config import SAMPLE_DATASET, DataConfig, FreezingConfig, parse_config
 from tlstudio.gui.context import AppContext
 from tlstudio.gui.pages.train import TrainPage
 from tlstudio.gui.widgets.model_tree import STATE
@@ -30,7 +30,7 @@ def make_page(qtbot, tmp_path, catalog):
     page = TrainPage(context)
     qtbot.addWidget(page)
     page.resize(1190, 740)
-    page.set_data(DataConfig(path="/data/ants-bees"))
+    page.set_data(DataConfig(dataset=SAMPLE_DATASET))
     page.form.form.rows["run.epochs"].editor.set_value(10)
     page.show()
     qtbot.waitUntil(lambda: len(page.network.strip.stages) == 10, timeout=60_000)
@@ -250,7 +250,7 @@ def test_a_drawing_is_there_again_in_the_next_session(qtbot, page, tmp_path, cat
 
 
 def test_the_tree_shows_layers_and_their_state(qtbot, page):
-    choose(page, "norm-only")
+    choose(page, "norm-only", norm_stats="update")
     page.network._open_layers.click()
     tree = page.network.tree
     assert page._middle.currentWidget() is tree

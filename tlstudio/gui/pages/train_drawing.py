@@ -183,7 +183,7 @@ class Drawer(QObject):
 
     def _found(self, found: tuple[dict[str, FreezingConfig], FreezingConfig | None]) -> None:
         self._saved, present = found
-        untouched = self._form.freezing() == FreezingConfig()
+        untouched = not self._form.form.rows["freezing.strategy"].is_changed and not self._form.freezing().options
         if present is not None and untouched and self._form.offers(present.strategy):
             self._kept = present
             self._form.set_freezing(present)
