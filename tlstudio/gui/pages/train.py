@@ -309,6 +309,7 @@ class TrainPage(QWidget):
         context.data_changed.connect(self._data_arrived)
         context.config_requested.connect(self.set_config)
         self.situation = SituationLook(self, context, self.form, self._may_look)
+        self.situation.failed.connect(self.network.show_unchosen)
         self.network.planned.connect(lambda: self.form.set_plans(self.network.plans))
         self.form.set_recent(self._recent_backbones)
         self.form.changed.connect(self._look_at_network)

@@ -185,6 +185,13 @@ class NetworkView(QWidget):
         except ValidationError:
             return None
 
+    @Slot(object)
+    def show_unchosen(self, error: Exception) -> None:
+        """Say why the program cannot choose what learns."""
+        if self._form is not None and not self._running and self._strategy(self._form) is None:
+            title = getattr(error, "title", "") or str(error)
+            self.strip.set_placeholder(self.tr("What learns cannot be chosen: {reason}").format(reason=title))
+
     def _seen(self, key: tuple[str, int, str], stages: tuple[StageInfo, ...]) -> None:
         self._known[key] = stages
         self._looking = None

@@ -90,8 +90,8 @@ class SituationLook(QObject):
         wanted: whether to look now; a look runs the network, which a run in progress must not be slowed by.
     """
 
-    found = Signal(object)
-    """Situation | None."""
+    failed = Signal(object)
+    """Exception: why the images or the weights cannot be looked at."""
 
     def __init__(self, owner: QWidget, context: AppContext, form: TrainForm, wanted: Callable[[], bool]) -> None:
         super().__init__(owner)
@@ -135,7 +135,7 @@ class SituationLook(QObject):
             self,
             lambda _task: _look_at(config, images, catalog, workspace),
             done=lambda situation: self._seen(key, situation),
-            failed=lambda _error: self._failed(key),
+            failed=lambda error: self._failed(key, error),
         )
         self._looking = (key, task)
 
@@ -151,10 +151,11 @@ class SituationLook(QObject):
         self._known[key] = situation
         self.follow()
 
-    def _failed(self, key: object) -> None:
-        """Settings that are not valid, weights that do not fit: their fields or the run say it."""
+    def _failed(self, key: object, error: Exception) -> None:
+        """Settings that are not valid, weights that do not fit: the strip says it, and so do their fields or the run."""
         if self._looking is not None and self._looking[0] == key:
             self._looking = None
+            self.failed.emit(error)
 
 
 def _look_at(config: dict[str, Any], images: ImageSet, catalog: Catalog, workspace: Path) -> Situation:
