@@ -63,10 +63,10 @@ def test_runs(cli, trained):
 def test_find_rate(cli, trained):
     """It prints a table and a setting to copy, or one JSON value; and it makes no run."""
     workspace, photos, events = trained
-    shown = cli("find-rate", photos, workspace=workspace).out
+    shown = cli("find-rate", photos, _HEAD_ONLY, workspace=workspace).out
     assert "learning rate" in shown
     setting = shown.splitlines()[-1].removeprefix("Suggestion: ")
-    found = cli("find-rate", photos, "--json", workspace=workspace).json
+    found = cli("find-rate", photos, _HEAD_ONLY, "--json", workspace=workspace).json
     assert setting == f"optim.learning_rate={found['rate']:.1e}"
     assert len(found["points"]) > 20
     assert found["points"][0]["rate"] < found["rate"] <= found["lowest"]

@@ -32,7 +32,10 @@ STAGES = (StageState(name="stem", params=100), StageState(name="head", params=20
 def make_run(
     workspace, *, name="", backbone="timm/tf_efficientnet_lite0", path="/data/bees", outcome="completed", accuracy=0.9
 ):
-    config = parse_config({"data": {"path": path}, "model": {"backbone": backbone}, "run": {"epochs": 3, "name": name}})
+    config = parse_config({
+        "data": {"path": path}, "model": {"backbone": backbone}, "freezing": {"strategy": "freezing/head-only"},
+        "run": {"epochs": 3, "name": name},
+    })  # fmt: skip
     run, folder = create_run(workspace, config, {})
 
     def events():
