@@ -34,6 +34,8 @@ from tlstudio import paths
 
 EPOCHS = 6
 SEEDS = (0, 1, 2)
+DRAWN = "freezing/custom"
+"""What the user draws: it has no defaults worth comparing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +113,7 @@ def main() -> int:
     known = {(record["data"], record["strategy"], record["seed"]) for record in records}
     for seed in SEEDS[: options.seeds]:
         for name in folders:
-            for strategy in options.only or catalog.strategies:
+            for strategy in options.only or [name for name in catalog.strategies if name != DRAWN]:
                 if (name, strategy, seed) in known:
                     continue
                 if time.monotonic() > until:
