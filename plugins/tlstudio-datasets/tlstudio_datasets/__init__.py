@@ -5,19 +5,13 @@ from importlib import import_module
 from typing import Any
 
 from tlstudio.api import DatasetSpec, hookimpl
-from tlstudio_datasets.cifar import (
+from tlstudio_datasets.options import (
     Cifar10Options,
     Cifar100Options,
-    open_cifar10,
-    open_cifar100,
-    recognise_cifar10,
-    recognise_cifar100,
-)
-from tlstudio_datasets.csv_file import CsvOptions, open_csv, recognise_csv
-from tlstudio_datasets.digits import DigitsOptions, open_digits
-from tlstudio_datasets.folder import FolderOptions, open_folder, recognise_folder
-from tlstudio_datasets.options import (
     CocoOptions,
+    CsvOptions,
+    DigitsOptions,
+    FolderOptions,
     ImageFolderOptions,
     ImageNetOptions,
     MnistOptions,
@@ -40,16 +34,16 @@ _SPECS = (
         title="Class folders",
         about="One folder for each class, alone or inside train, val and test folders.",
         options=FolderOptions,
-        open=open_folder,
-        recognise=recognise_folder,
+        open=partial(_call, "folder", "open_folder"),
+        recognise=partial(_call, "folder", "recognise_folder"),
     ),
     DatasetSpec(
         name="csv",
         title="CSV or TSV file",
         about="A table with the columns path and label, and split and group if you like; images beside it.",
         options=CsvOptions,
-        open=open_csv,
-        recognise=recognise_csv,
+        open=partial(_call, "csv_file", "open_csv"),
+        recognise=partial(_call, "csv_file", "recognise_csv"),
     ),
     DatasetSpec(
         name="imagefolder",
@@ -89,8 +83,8 @@ _SPECS = (
         about="The official files, python or binary version: 60,000 photographs of 32 x 32 pixels in 10 classes. "
         "Krizhevsky 2009, Learning multiple layers of features from tiny images.",
         options=Cifar10Options,
-        open=open_cifar10,
-        recognise=recognise_cifar10,
+        open=partial(_call, "cifar", "open_cifar10"),
+        recognise=partial(_call, "cifar", "recognise_cifar10"),
     ),
     DatasetSpec(
         name="cifar100",
@@ -98,8 +92,8 @@ _SPECS = (
         about="The official files, python or binary version: 60,000 photographs of 32 x 32 pixels in 100 classes. "
         "Krizhevsky 2009, Learning multiple layers of features from tiny images.",
         options=Cifar100Options,
-        open=open_cifar100,
-        recognise=recognise_cifar100,
+        open=partial(_call, "cifar", "open_cifar100"),
+        recognise=partial(_call, "cifar", "recognise_cifar100"),
     ),
     DatasetSpec(
         name="mnist",
@@ -134,7 +128,7 @@ _SPECS = (
         about="1,797 handwritten digits of 8 x 8 pixels, there from the start. Optical Recognition of Handwritten Digits, "
         "E. Alpaydin and C. Kaynak 1998, UCI Machine Learning Repository, CC BY 4.0.",
         options=DigitsOptions,
-        open=open_digits,
+        open=partial(_call, "digits", "open_digits"),
     ),
 )
 

@@ -6,14 +6,14 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from tlstudio.api import SPLIT_NAMES, TEST, TRAIN, DataError, ImageSet, Options
 from tlstudio_datasets.cifar_pickle import read_pickle, text
+from tlstudio_datasets.options import Cifar10Options, Cifar100Options
 from tlstudio_datasets.words import listed, printable
 
 if TYPE_CHECKING:
@@ -23,21 +23,6 @@ _SIDE = 32
 _PIXELS = 3 * _SIDE * _SIDE
 _OFFICIAL_BATCHES = 5
 _HINT = "Choose the official archive, or the folder that it unpacks to."
-
-
-class Cifar10Options(Options):
-    """Options of ``cifar10``."""
-
-    path: Path = Field(title="Folder", description="cifar-10-batches-py or cifar-10-batches-bin, or the folder around it.")
-
-
-class Cifar100Options(Options):
-    """Options of ``cifar100``."""
-
-    path: Path = Field(title="Folder", description="cifar-100-python or cifar-100-binary, or the folder around it.")
-    labels: Literal["fine", "coarse"] = Field(
-        "fine", title="Labels", description="The 100 classes (fine), or the 20 groups of five that they form (coarse)."
-    )
 
 
 @dataclass(frozen=True, eq=False)

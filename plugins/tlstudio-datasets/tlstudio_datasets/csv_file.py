@@ -9,23 +9,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pydantic import Field
-
 from tlstudio.api import DataError, ImageSet, Options
 from tlstudio_datasets.csv_text import read_rows, read_start
+from tlstudio_datasets.options import CsvOptions
 from tlstudio_datasets.table import image_set, usable
 from tlstudio_datasets.words import printable
-
-
-class CsvOptions(Options):
-    """Options of ``csv``."""
-
-    path: Path = Field(title="CSV file", description="Columns: path and label; split and group if you like.")
-    root: Path | None = Field(
-        None, title="Image folder", description="The folder that paths are relative to; by default that of the CSV file."
-    )
-    encoding: str = Field("utf-8", title="Encoding", description="How the text is stored; UTF-8 unless you know better.")
-    label: str = Field("", title="Label column", description="The name of the column with the labels, where it is not label.")
 
 
 def open_csv(options: Options) -> ImageSet:

@@ -22,10 +22,6 @@ _FILE = Path(__file__).with_name("digits.npz")
 _WHITE = 16
 
 
-class DigitsOptions(Options):
-    """Options of ``digits``: there are none."""
-
-
 @dataclass(frozen=True, eq=False)
 class DigitReader:
     """Reads a row of a uint8 array ``(N, H, W)`` as a grey image; it pickles."""

@@ -11,9 +11,9 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from pydantic import Field
 
 from tlstudio.api import NO_SPLIT, DataError, ImageSet, Options, is_ignored_name, is_image_name
+from tlstudio_datasets.options import FolderOptions
 from tlstudio_datasets.scan import Folder, Scan
 from tlstudio_datasets.words import (
     check_classes,
@@ -28,12 +28,6 @@ from tlstudio_datasets.words import (
 
 _HINT = "Put the images of each class into a folder of its own, named after the class, such as {root}/cat/1.jpg."
 _MAX_WRAPPERS = 8
-
-
-class FolderOptions(Options):
-    """Options of ``folder``."""
-
-    path: Path = Field(title="Folder", description="The folder that holds the class folders, or train, val and test folders.")
 
 
 def open_folder(options: Options) -> ImageSet:

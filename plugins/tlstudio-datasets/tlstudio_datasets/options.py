@@ -1,4 +1,4 @@
-"""Options of the data sets that are imported only when one is opened or looked for: a form needs no more of them."""
+"""Options of the data sets, whose modules are imported only when one is opened or looked for: a form needs no more of them."""
 
 from __future__ import annotations
 
@@ -27,6 +27,23 @@ class ObjectOptions(Options):
         title="Smallest object",
         description="Objects less wide or less high than this are left out (pixels).",
     )
+
+
+class FolderOptions(Options):
+    """Options of ``folder``."""
+
+    path: Path = Field(title="Folder", description="The folder that holds the class folders, or train, val and test folders.")
+
+
+class CsvOptions(Options):
+    """Options of ``csv``."""
+
+    path: Path = Field(title="CSV file", description="Columns: path and label; split and group if you like.")
+    root: Path | None = Field(
+        None, title="Image folder", description="The folder that paths are relative to; by default that of the CSV file."
+    )
+    encoding: str = Field("utf-8", title="Encoding", description="How the text is stored; UTF-8 unless you know better.")
+    label: str = Field("", title="Label column", description="The name of the column with the labels, where it is not label.")
 
 
 class ImageFolderOptions(Options):
@@ -64,6 +81,21 @@ class YoloOptions(ObjectOptions):
     )
 
 
+class Cifar10Options(Options):
+    """Options of ``cifar10``."""
+
+    path: Path = Field(title="Folder", description="cifar-10-batches-py or cifar-10-batches-bin, or the folder around it.")
+
+
+class Cifar100Options(Options):
+    """Options of ``cifar100``."""
+
+    path: Path = Field(title="Folder", description="cifar-100-python or cifar-100-binary, or the folder around it.")
+    labels: Literal["fine", "coarse"] = Field(
+        "fine", title="Labels", description="The 100 classes (fine), or the 20 groups of five that they form (coarse)."
+    )
+
+
 class MnistOptions(Options):
     """Options of ``mnist``."""
 
@@ -93,3 +125,7 @@ class TorchvisionOptions(Options):
         "variant", title="Aircraft classes", description="How finely FGVC Aircraft is divided."
     )
     partition: int = Field(1, ge=1, le=10, title="Partition", description="Which of the ten partitions of DTD.")
+
+
+class DigitsOptions(Options):
+    """Options of ``digits``: there are none."""
