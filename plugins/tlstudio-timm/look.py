@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -61,6 +61,7 @@ class Refused(Exception):
     """Why a network is not offered."""
 
 
+_Thing = TypeVar("_Thing")
 _Seen = dict[object, tuple[bool, int, float | None]]
 
 
@@ -160,14 +161,19 @@ def _check_parts(backbone: Backbone) -> None:
 
 
 def _meta(backbone: Backbone) -> Backbone:
-    return _moved(copy.deepcopy(backbone))
+    return _without_values(backbone, (backbone.module, *backbone.stages.values(), backbone.head))
 
 
-def _moved(backbone: Backbone) -> Backbone:
-    backbone.module.to("meta")
-    for part in (*backbone.stages.values(), backbone.head):
-        part.to("meta")
-    return backbone
+def _without_values(thing: _Thing, modules: Iterable[nn.Module]) -> _Thing:
+    """A copy on torch's meta device, made without copying a number: the largest networks fill the memory once."""
+    known: dict[int, Any] = {}
+    for module in modules:
+        for tensor in (*module.parameters(), *module.buffers()):
+            empty = tensor.detach().to("meta")
+            known.setdefault(
+                id(tensor), nn.Parameter(empty, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else empty
+            )
+    return copy.deepcopy(thing, known)
 
 
 def _run(backbone: Backbone, size: int) -> Tensor:
@@ -316,7 +322,7 @@ def _size_step(backbone: Backbone, size: int) -> int:
 
 def _flops(module: nn.Module, size: int) -> int:
     """Multiply-adds for one image."""
-    there = copy.deepcopy(module).to("meta").eval().requires_grad_(False)
+    there = _without_values(module, [module]).eval().requires_grad_(False)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         there(torch.zeros(1, 3, size, size, device="meta"))
     return counter.get_total_flops() // 2

@@ -3,7 +3,7 @@
 The window is timed from the start of the process: until its first paint, until the sample's images are open, until its Train
 page is painted, until torch is imported behind it (set QT_QPA_PLATFORM, or have a screen). The reference rows are the floor: an
 empty window of PySide6, and one with two empty plots of pyqtgraph, with nothing of tlstudio. `--against OTHER` times another
-checkout as well, in turns, and prints the ratios.
+checkout as well, in turns, and prints the ratios; `--commands` leaves the window out.
 """
 
 from __future__ import annotations
@@ -75,6 +75,8 @@ print(time.time() - float(sys.argv[1]), flush=True)
 _COMMANDS = {
     "tlstudio --help": [sys.executable, "-m", "tlstudio", "--help"],
     "tlstudio plugins list": [sys.executable, "-m", "tlstudio", "plugins", "list"],
+    "tlstudio backbones --all": [sys.executable, "-m", "tlstudio", "backbones", "--all"],
+    "all backbones listed": [sys.executable, "-c", "from tlstudio.registry import load_catalog; len(load_catalog().backbones)"],
     "import PySide6.QtWidgets": [sys.executable, "-c", "import PySide6.QtWidgets"],
     "import tlstudio.api": [sys.executable, "-c", "import tlstudio.api"],
 }
@@ -89,16 +91,20 @@ def _run(command: list[str], home: str, tree: str = "") -> tuple[float, str]:
     return time.time() - start, done.stdout
 
 
-def _times(home: str, tree: str) -> dict[str, float]:
+def _times(home: str, tree: str, *, window: bool) -> dict[str, float]:
     """Each thing once, in seconds."""
+    found = _window_times(home, tree) if window else {}
+    for name, command in _COMMANDS.items():
+        found[name] = _run(command, home, tree)[0]
+    return found
+
+
+def _window_times(home: str, tree: str) -> dict[str, float]:
     found = {}
     for name, words in {"reference: empty window": "window", "reference: window, two plots": "plots"}.items():
         found[name] = float(_run([sys.executable, "-c", _REFERENCE, str(time.time()), words], home)[1])
     _, text = _run([sys.executable, "-c", _WINDOW, str(time.time())], home, tree)
-    found |= json.loads(text.splitlines()[-1])
-    for name, command in _COMMANDS.items():
-        found[name] = _run(command, home, tree)[0]
-    return found
+    return found | json.loads(text.splitlines()[-1])
 
 
 def main() -> None:
@@ -106,13 +112,14 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--against", default="", help="another checkout")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--commands", action="store_true")
     arguments = parser.parse_args()
     trees = [str(Path(__file__).parents[2])] + ([str(Path(arguments.against).resolve())] if arguments.against else [])
     times: list[dict[str, list[float]]] = [{} for _ in trees]
     with tempfile.TemporaryDirectory() as home:
         for turn in range(1 + arguments.rounds):  # in turns, so that a busy moment hits all; the first round only warms
             for tree, kept in zip(trees, times, strict=True):
-                for name, value in _times(str(Path(home) / Path(tree).name), tree).items():
+                for name, value in _times(str(Path(home) / Path(tree).name), tree, window=not arguments.commands).items():
                     kept.setdefault(name, []).extend([value] if turn else [])
     for name, values in times[0].items():
         line = f"{name:32} {statistics.median(values):6.3f} s   [{min(values):.3f} .. {max(values):.3f}]"
