@@ -17,8 +17,9 @@ from tlstudio.api.config import TrainConfig, with_overrides
 from tlstudio.api.events import EpochDone, Event, RunFailed
 from tlstudio.engine import session
 from tlstudio.engine.control import Control
-from tlstudio.engine.loop import Training, train
+from tlstudio.engine.loop import train
 from tlstudio.engine.run import start_run
+from tlstudio.engine.training import Training
 from tlstudio.registry import load_catalog
 
 AfterEpoch = Callable[[EpochDone, bool], Iterator[Event]]

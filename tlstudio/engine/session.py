@@ -25,9 +25,10 @@ from tlstudio.engine.control import Control
 from tlstudio.engine.device import Place, settings_for
 from tlstudio.engine.freeze import apply_plan, make_plan, stage_infos, states
 from tlstudio.engine.loader import ImageSource
-from tlstudio.engine.loop import Training, labelled_rows, train, training_state
+from tlstudio.engine.loop import train
 from tlstudio.engine.model import build_model
 from tlstudio.engine.remarks import remarks
+from tlstudio.engine.training import Training, labelled_rows, training_state
 from tlstudio.registry.catalog import Recipe
 
 if TYPE_CHECKING:
