@@ -8,7 +8,8 @@ yields what happens as events and asks `Control` between steps.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -35,11 +36,23 @@ _WATCH_STEPS = 20
 _RECALIBRATION_IMAGES = 10_000  # more do not change a mean that one can measure
 
 
-def train(run: Training, *, after_epoch: Callable[[EpochDone, bool], Iterator[Event]]) -> Iterator[Event]:
+class Keeps(Protocol):
+    """Who saves the run so that it can go on from there; `tlstudio.engine.keeper` does."""
+
+    def due(self) -> bool:
+        """Whether it shall be saved after this step."""
+
+    def now(self) -> Iterator[Event]:
+        """Save it; the run is at the end of an optimiser step."""
+
+    def after_epoch(self, done: EpochDone, last: bool) -> Iterator[Event]:
+        """What happens after an epoch; told whether it was the last one."""
+
+
+def train(run: Training, keeper: Keeps) -> Iterator[Event]:
     """Train for the epochs of the recipe, or until the control says stop; ``run.best`` holds the result.
 
-    Args:
-        after_epoch: yields what happens after an epoch (checkpoints); told whether it was the last one.
+    A run that was resumed goes on where it is: after so many epochs, and so many batches of the next.
 
     Raises:
         UserError: the loss is no longer a number, or the images are gone.
@@ -48,44 +61,56 @@ def train(run: Training, *, after_epoch: Callable[[EpochDone, bool], Iterator[Ev
     infos = stage_infos(run.backbone)
     plan: FreezePlan | None = None
     trainable: dict[str, int] = {}
-    for epoch in range(config.run.epochs):
+    for epoch in range(len(run.history), config.run.epochs):
+        if run.patience.over:
+            yield Note(text=f"Stopped early: no better epoch for {run.patience.waited} epochs.")
+            return
         began = time.monotonic()
         before, plan = plan, _plan(run, infos, epoch)
         if plan != before:
             trainable = adopt(run, plan)
         yield from run.cut.follow(plan, epoch, anew=plan != before)
         follow_memory_order(run.optimizer)
-        if _agreed(run, 0)[1] != "go":
+        if run.control.paused and run.world.alone:
+            yield from keeper.now()
+        if (wish := _agreed(run, 0, keeper)[1]) != "go":
+            yield from keeper.now() if wish == "stop" else ()
             return
-        yield EpochStarted(epoch=epoch, stages=states(plan, infos, trainable), cached=run.cut.cache is not None)
+        if run.totals is None:
+            run.totals, run.batch = Totals(run.place.device), 0
+            yield EpochStarted(epoch=epoch, stages=states(plan, infos, trainable), cached=run.cut.cache is not None)
 
-        totals = Totals(run.place.device)
-        yield from _steps(run, plan, epoch, totals)
+        yield from _steps(run, plan, epoch, run.totals, keeper)
         if run.control.wish == "cancel":
             return
-        run.world.add(*totals.sums)
-        train_metrics = totals.metrics()
-        with run.averaged():
-            if plan.norm_stats == "recalibrated":
-                _recalibrate(run, plan, epoch)
-            val_metrics = _validate(run)
-            measured = val_metrics or train_metrics
-            better = _is_better(measured, run.best.metrics)
-            if better:
-                run.best = Best(epoch, run.step, dict(measured), weights_of(run))
-        if measured:
-            run.patience.hear(measured["accuracy"], better=better, settled=_is_settled(run, infos, plan))
-        run.history.append(measured)
-        done = EpochDone(
-            epoch=epoch, step=run.step, train=train_metrics, val=val_metrics, seconds=time.monotonic() - began, best=better
-        )
+        done = _ended(run, infos, plan, epoch, began)
         yield done
-        last = epoch + 1 == config.run.epochs or run.control.wish != "go" or run.patience.over
-        yield from after_epoch(done, last)
-        if run.patience.over and epoch + 1 < config.run.epochs:
-            yield Note(text=f"Stopped early: no better epoch for {run.patience.waited} epochs.")
-        if last:
+        stopped = run.control.wish != "go"
+        yield from keeper.after_epoch(done, epoch + 1 == config.run.epochs or stopped or run.patience.over)
+        if stopped:
             return
+
+
+def _ended(run: Training, infos: tuple[StageInfo, ...], plan: FreezePlan, epoch: int, began: float) -> EpochDone:
+    """Measure the network after an epoch, and keep it if it is the best so far."""
+    assert run.totals is not None
+    run.world.add(*run.totals.sums)
+    train_metrics = run.totals.metrics()
+    with run.averaged():
+        if plan.norm_stats == "recalibrated":
+            _recalibrate(run, plan, epoch)
+        val_metrics = _validate(run)
+        measured = val_metrics or train_metrics
+        better = _is_better(measured, run.best.metrics)
+        if better:
+            run.best = Best(epoch, run.step, dict(measured), weights_of(run))
+    if measured:
+        run.patience.hear(measured["accuracy"], better=better, settled=_is_settled(run, infos, plan))
+    run.history.append(measured)
+    run.totals, run.batch = None, 0
+    return EpochDone(
+        epoch=epoch, step=run.step, train=train_metrics, val=val_metrics, seconds=time.monotonic() - began, best=better
+    )
 
 
 def adopt(run: Training, plan: FreezePlan) -> dict[str, int]:
@@ -103,22 +128,27 @@ def adopt(run: Training, plan: FreezePlan) -> dict[str, int]:
     return trainable
 
 
-def _steps(run: Training, plan: FreezePlan, epoch: int, totals: Totals) -> Iterator[Event]:
+def _steps(run: Training, plan: FreezePlan, epoch: int, totals: Totals, keeper: Keeps) -> Iterator[Event]:
     config, world, each = run.recipe.config, run.world, run.steps_per_epoch
     steps = each * config.run.epochs
     known_bad = len(run.source.unreadable)
-    finite = torch.ones((), dtype=torch.bool, device=run.place.device)
-    inputs = run.cut.batches(run.batches(epoch), run.cut.draw(epoch))
+    inputs = run.cut.batches(run.batches(epoch)[run.batch :], run.cut.draw(epoch))
     seen = 0  # images in this step so far
     for part, closes, (x, target) in in_groups(inputs, config.optim.accumulate):
-        images, wish = _agreed(run, len(target))
-        if wish != "go":
+        if part == 0 and run.control.paused and world.alone:
+            yield from keeper.now()
+        images, wish, due = _agreed(run, len(target), keeper, begins=part == 0)
+        if wish == "cancel":
+            break
+        if wish == "stop" and part == 0:  # a step that has begun is ended: nobody can go on from half of one
+            yield from keeper.now()
             break
         loss, logits = add_gradients(run, x, target, part, share=world.size * len(target) / images, images=images)
         seen += images
         run.unreported += images
         totals.add(loss, logits, target)
-        finite &= torch.isfinite(loss.detach())
+        run.finite &= torch.isfinite(loss.detach())
+        run.batch += 1
         if not closes:
             continue
 
@@ -131,32 +161,39 @@ def _steps(run: Training, plan: FreezePlan, epoch: int, totals: Totals) -> Itera
         run.step += 1
         seen = 0
         waited = time.monotonic() - run.reported
-        due = waited >= _REPORT_SECONDS
-        if (due and world.alone) or run.step % _WATCH_STEPS == 0 or run.step % each == 0:
-            lost = world.highest(0 if finite else 1, run.place.device)  # waits for the device, so only now and then
+        tells = waited >= _REPORT_SECONDS
+        if (tells and world.alone) or run.step % _WATCH_STEPS == 0 or run.step % each == 0:
+            lost = world.highest(0 if run.finite else 1, run.place.device)  # waits for the device, so only now and then
             _require_finite(not lost, run, rate)
-        if due:
+        if tells:
             yield StepDone(
                 epoch=epoch, step=run.step, steps=steps, loss=float(loss.detach()), lr=rate,
                 images_per_s=run.unreported / max(waited, 1e-9),
             )  # fmt: skip
             run.reported, run.unreported = time.monotonic(), 0
+        if due:
+            yield from keeper.now()
     run.source.check_losses(known_bad, len(run.train_rows))
 
 
-def _agreed(run: Training, images: int) -> tuple[int, Wish]:
-    """How many images all processes have in this step, and what the user wants, which any of them may have heard."""
-    wish = run.control.checkpoint()
+def _agreed(run: Training, images: int, keeper: Keeps, *, begins: bool = True) -> tuple[int, Wish, bool]:
+    """How many images all processes have in this step, what the user wants, which any of them may have heard, and whether the
+    first thinks that the run should be saved.
+
+    Args:
+        begins: whether a step begins here; only there one waits while the run is held.
+    """
+    wish = run.control.checkpoint() if begins else run.control.wish
     if run.world.alone:
-        return images, wish
-    told = torch.tensor([images, wish == "stop", wish == "cancel"], device=run.place.device)
+        return images, wish, keeper.due()
+    told = torch.tensor([images, wish == "stop", wish == "cancel", run.world.first and keeper.due()], device=run.place.device)
     run.world.add(told)
-    total, stop, cancel = told.tolist()
+    total, stop, cancel, due = told.tolist()
     if cancel:
         run.control.cancel()
     elif stop:
         run.control.stop()
-    return total, run.control.wish
+    return total, run.control.wish, bool(due)
 
 
 def add_gradients(run: Training, x: Tensor, target: Tensor, part: int, *, share: float, images: int) -> tuple[Tensor, Tensor]:

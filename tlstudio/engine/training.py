@@ -1,4 +1,4 @@
-"""What a run holds while it trains, and what a checkpoint keeps of it."""
+"""What a run holds while it trains."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tlstudio.api.backbone import Backbone
+from tlstudio.api.backbone import Backbone, StateDict
 from tlstudio.api.dataset import ImageSet
 from tlstudio.engine.average import WeightAverage
 from tlstudio.engine.balance import class_weights
@@ -24,7 +24,7 @@ from tlstudio.engine.device import Place
 from tlstudio.engine.loader import ImageSource, epoch_batches
 from tlstudio.engine.optim import build_optimizer
 from tlstudio.engine.patience import Patience
-from tlstudio.engine.task import Classification
+from tlstudio.engine.task import Classification, Totals
 from tlstudio.engine.world import World
 from tlstudio.registry.catalog import Recipe
 
@@ -68,6 +68,11 @@ class Training:
     best: Best = field(default_factory=Best)
     history: list[dict[str, float]] = field(default_factory=list)
     step: int = 0
+    batch: int = 0
+    """Batches of the running epoch that are done, and (below) the sums over them; ``None`` between epochs."""
+    totals: Totals | None = None
+    finite: Tensor = field(init=False)
+    """On the device: whether every loss so far was a number."""
     reported: float = field(default_factory=time.monotonic)
     """When the last step was reported, and (below) how many images have been learned from since."""
     unreported: int = 0
@@ -83,6 +88,7 @@ class Training:
         self.groups = list(self.optimizer.param_groups)
         self.scaler = self.place.scaler()
         self.task = self._task()
+        self.finite = torch.ones((), dtype=torch.bool, device=self.place.device)
         self.patience = Patience(config.run.patience, config.run.min_delta)
         if config.optim.ema_decay:
             self.average = WeightAverage(self.backbone.module, config.optim.ema_decay)
@@ -122,33 +128,19 @@ def labelled_rows(images: ImageSet, splits: NDArray[np.int8], split: int) -> NDA
     return np.flatnonzero((splits == split) & (images.labels >= 0))
 
 
+def library_state(run: Training) -> StateDict:
+    """The values of the library's network by name, not copied where the strategy has added nothing to them."""
+    merged = run.recipe.strategy.merged
+    return run.backbone.module.state_dict(keep_vars=True) if merged is None else merged(run.backbone)
+
+
 @torch.no_grad()
 def weights_of(run: Training) -> dict[str, Tensor]:
     """A copy of the values of the library's network on the CPU; what has not changed since the last is not copied again."""
     known = run.best.weights
     learning = {id(p) for p in run.backbone.module.parameters() if p.requires_grad}
-    merged = run.recipe.strategy.merged
-    state = run.backbone.module.state_dict(keep_vars=True) if merged is None else merged(run.backbone)
     result = {}
-    for name, tensor in state.items():
+    for name, tensor in library_state(run).items():
         same = name in known and id(tensor) not in learning and torch.equal(known[name], tensor.detach().cpu())
         result[name] = known[name] if same else tensor.detach().cpu().clone()
     return result
-
-
-def training_state(run: Training) -> dict[str, Any]:
-    """What a checkpoint keeps: tensors, numbers and strings only."""
-    learning, run.optimizer.param_groups = run.optimizer.param_groups, run.groups
-    optimizer = run.optimizer.state_dict()
-    run.optimizer.param_groups = learning
-    return {
-        "model": run.backbone.module.state_dict(),
-        "optimizer": optimizer,
-        "scaler": run.scaler.state_dict(),
-        "step": run.step,
-        "epoch": len(run.history),
-        "history": run.history,
-        "patience": run.patience.state_dict(),
-        "average": None if run.average is None else run.average.state_dict(),
-        "best": {"epoch": run.best.epoch, "step": run.best.step, "metrics": run.best.metrics},
-    }
