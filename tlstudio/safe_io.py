@@ -131,6 +131,13 @@ def sync_file(path: Path) -> int:
         os.close(descriptor)
 
 
+def move(source: Path, target: Path) -> None:
+    """Rename a file over another of the same file system; nothing happens where it was moved already."""
+    with contextlib.suppress(FileNotFoundError):
+        _replace(source, target)
+        sync_folder(target.parent)
+
+
 def shorten(path: Path, size: int) -> None:
     """Keep the first bytes of a file, atomically; one that is no longer than that stays as it is."""
     if not path.exists() or path.stat().st_size <= size:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-
 import pytest
 import torch
-from conftest import make_photos
 from robust_runs import assert_same_run, folder_of, resume, steps
 from training import OPTIMIZERS, run
 
-from tlstudio.engine import checkpoint, loop
+from tlstudio.engine import loop
 from tlstudio.engine.control import Control
 
 KINDS = {
@@ -23,8 +19,7 @@ KINDS = {
     "averaged and accumulated": ("freezing.strategy=freezing/full", "optim.ema_decay=0.9", "optim.accumulate=3"),
     "lora": ("freezing.strategy=freezing/lora", "freezing.options.rank=1", "optim.learning_rate=0.01"),
     "mixup": ("freezing.strategy=freezing/full", "augment.mixup=0.4", "augment.cutmix=1"),
-    "l2-sp": ("freezing.strategy=freezing/l2-sp", "optim.schedule=plateau", "optim.plateau_patience=1",
-              "run.patience=6", "run.epochs=8"),  # fmt: skip
+    "l2-sp": ("freezing.strategy=freezing/l2-sp", "optim.schedule=plateau", "optim.plateau_patience=1", "run.patience=6"),
     "balanced": ("freezing.strategy=freezing/full", "optim.balance=sampling", "optim.schedule=one_cycle"),
 }
 USUAL = ("run.epochs=4", "run.batch_size=8")  # 38 training images: five batches an epoch

@@ -15,10 +15,14 @@ from tlstudio import safe_io
 from tlstudio.api.errors import DataError
 from tlstudio.runs.checkpoints import (
     FORMAT,
+    NEW_RESULT,
+    RESULT,
+    RESULT_ABOUT,
     checkpoint_folder,
     list_checkpoints,
     newest_intact,
     read_meta,
+    settle_result,
     step_of,
     verify_checkpoint,
 )
@@ -76,9 +80,11 @@ def load_checkpoint(run_folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def save_result(run_folder: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> Path:
-    """Write the trained model: ``model.safetensors`` and, last, ``model.json`` with what is needed to use it."""
-    target = run_folder / "model.safetensors"
+    """Write the trained model: ``model.safetensors``, and ``model.json`` with what is needed to use it; both or none."""
+    settle_result(run_folder)
     data = to_safetensors({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
-    safe_io.write_bytes(target, data)
-    safe_io.write_json(run_folder / "model.json", {"format": 1, "sha256": safe_io.sha256(target), **about})
-    return target
+    with safe_io.atomic_folder(run_folder / NEW_RESULT) as temporary:
+        safe_io.write_bytes(temporary / RESULT, data)
+        safe_io.write_json(temporary / RESULT_ABOUT, {"format": 1, "sha256": safe_io.sha256(temporary / RESULT), **about})
+    settle_result(run_folder)
+    return run_folder / RESULT

@@ -62,7 +62,7 @@ class Keeper:
     def after_epoch(self, done: EpochDone, last: bool) -> Iterator[Event]:
         """Save, where the last time is long enough ago, and always after the last epoch."""
         pause = max(min(_AFTER_EPOCH, self._every), _TIMES_COST * self._cost)
-        if last or self._run.world.from_first(time.monotonic() - self._saved >= pause):
+        if last or self._run.world.from_first(self.due() or time.monotonic() - self._saved >= pause):
             yield from self.now()
 
     def _meta(self) -> dict[str, Any]:

@@ -171,7 +171,7 @@ def _steps(run: Training, plan: FreezePlan, epoch: int, totals: Totals, keeper: 
                 images_per_s=run.unreported / max(waited, 1e-9),
             )  # fmt: skip
             run.reported, run.unreported = time.monotonic(), 0
-        if due:
+        if due and run.step % each:  # at the end of an epoch it is saved after it was measured
             yield from keeper.now()
     run.source.check_losses(known_bad, len(run.train_rows))
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tlstudio.engine.freeze import batch_norms
 from tlstudio.engine.task import Totals
 from tlstudio.engine.training import Best, Training, library_state
 
@@ -81,9 +82,11 @@ def completed(record: State, live: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def is_finite(run: Training) -> bool:
-    """Whether every loss so far, and every weight that learns, is a number; waits for the device."""
-    learning = [p for p in run.backbone.module.parameters() if p.requires_grad]
-    return bool(run.finite) and all(bool(torch.isfinite(p).all()) for p in learning)
+    """Whether every loss so far, every weight that learns and every statistic is a number; waits for the device."""
+    network = run.backbone.module
+    tensors: list[Tensor] = [p for p in network.parameters() if p.requires_grad]
+    tensors += [buffer for norm in batch_norms(network) for buffer in norm.buffers()]
+    return bool(run.finite) and all(bool(torch.isfinite(tensor).all()) for tensor in tensors)
 
 
 def _equal(one: Tensor, other: Tensor) -> bool:

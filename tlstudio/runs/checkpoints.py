@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 from tlstudio import safe_io
 
 FORMAT = 2
+RESULT, RESULT_ABOUT = "model.safetensors", "model.json"
+NEW_RESULT = "model.new"
 _STEP = re.compile(r"step-(\d{9})")
 
 
@@ -47,6 +50,34 @@ def newest_intact(run_folder: Path) -> tuple[Path | None, list[Path]]:
             return folder, damaged
         damaged.append(folder)
     return None, damaged
+
+
+def verify_run(run_folder: Path) -> tuple[list[str], list[str]]:
+    """Names of what is intact in a run's folder, and of what is damaged: checkpoints and the model."""
+    found = {f"ckpt/{folder.name}": verify_checkpoint(folder) for folder in list_checkpoints(run_folder)}
+    if (run_folder / RESULT).exists():
+        found[RESULT] = verify_result(run_folder)
+    return [name for name, good in found.items() if good], [name for name, good in found.items() if not good]
+
+
+def verify_result(run_folder: Path) -> bool:
+    """Whether the model is the one that ``model.json`` describes."""
+    try:
+        about = json.loads((run_folder / RESULT_ABOUT).read_bytes())
+        return bool(about["sha256"] == safe_io.sha256(run_folder / RESULT))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def settle_result(run_folder: Path) -> None:
+    """Put a new model and its description in place together: what a crash has left between the two is brought to its end."""
+    new = run_folder / NEW_RESULT
+    if not new.is_dir():
+        return
+    for name in (RESULT, RESULT_ABOUT):
+        safe_io.move(new / name, run_folder / name)
+    with contextlib.suppress(OSError):
+        new.rmdir()
 
 
 def read_meta(folder: Path) -> dict[str, Any]:

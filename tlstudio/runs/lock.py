@@ -9,8 +9,6 @@ import platform
 from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from tlstudio import safe_io
 from tlstudio.api.errors import UserError
 
@@ -25,6 +23,8 @@ def hold(folder: Path) -> Iterator[None]:
     Raises:
         UserError: somebody does; it says who.
     """
+    from filelock import FileLock, Timeout
+
     lock = FileLock(folder / LOCK_FILE, timeout=0, thread_local=False)
     locked = True
     try:
@@ -37,21 +37,33 @@ def hold(folder: Path) -> Iterator[None]:
     except (OSError, NotImplementedError):
         locked = False  # a file system that has no locks
     try:
-        if locked:
-            with contextlib.suppress(OSError):
-                safe_io.write_json(folder / HOLDER_FILE, {"pid": os.getpid(), "host": platform.node()})
+        with contextlib.suppress(OSError):
+            safe_io.write_json(folder / HOLDER_FILE, {"pid": os.getpid(), "host": platform.node()})
         yield
     finally:
+        with contextlib.suppress(OSError):
+            (folder / HOLDER_FILE).unlink()
         if locked:
-            with contextlib.suppress(OSError):
-                (folder / HOLDER_FILE).unlink()
             lock.release()
 
 
 def holder_of(folder: Path) -> str:
     """Who works on a run, for people."""
+    holder = _holder(folder)
+    return "nobody knows which" if holder is None else f"process {holder[0]} on {holder[1]}"
+
+
+def is_held(folder: Path) -> bool | None:
+    """Whether a process works on a run; ``None`` where only its heartbeat can tell, since it is one of another machine."""
+    holder = _holder(folder)
+    if holder is None:
+        return False
+    return safe_io.is_alive(holder[0]) if holder[1] == platform.node() else None
+
+
+def _holder(folder: Path) -> tuple[int, str] | None:
     try:
         about = json.loads((folder / HOLDER_FILE).read_bytes())
-        return f"process {int(about['pid'])} on {about['host']}"
+        return int(about["pid"]), str(about["host"])
     except (OSError, ValueError, KeyError, TypeError):
-        return "nobody knows which"
+        return None
