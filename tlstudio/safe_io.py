@@ -211,8 +211,10 @@ def sha256(path: Path, progress: Callable[[int], object] | None = None) -> str:
 def as_user_error(error: BaseException, folder: Path) -> UserError | None:
     """A failure to write, as a sentence and a cure; ``None`` where the error is not about storage.
 
-    A full disk does not always look like one: torch and safetensors raise errors of their own, so the free space decides.
+    A full disk does not always look like one: torch and safetensors raise errors of their own, behind which the real one may
+    be; else the free space decides.
     """
+    error = _cause(error)
     numbers = {errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC}
     full = isinstance(error, OSError) and error.errno in numbers
     if not full and not isinstance(error, UserError):
@@ -230,6 +232,14 @@ def as_user_error(error: BaseException, folder: Path) -> UserError | None:
             f"No permission to write in {folder}.", detail=str(error), hint="Choose a workspace that you may write to."
         )
     return None
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The failure of the system that an error began with; the error itself where there is none."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__cause__ or cause.__context__
+    return error if cause is None or isinstance(error, UserError) else cause
 
 
 def _count(operation: str) -> None:
