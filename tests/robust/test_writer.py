@@ -68,6 +68,7 @@ def test_an_error_at_any_operation(tmp_path, error):
     assert what_is_there(folder) == (4, 4)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
 def test_a_kill_at_any_operation(tmp_path):
     """In a process of its own that writes as the engine does, forked so that torch need not be imported each time."""

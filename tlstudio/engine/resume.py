@@ -63,7 +63,8 @@ def restarted(given: Given, saved: SavedRun, taken: Taken) -> Iterator[Event]:
     change = saved.taken.difference(taken) if saved.taken is not None else ""
     yield RunResumed(folder=str(given.folder), epochs=given.recipe.config.run.epochs, epoch=0, step=0, exact=not change,
                      why=change)  # fmt: skip
-    yield Note(text=told(saved) or "There was no checkpoint yet: training begins anew.")
+    if text := told(saved):
+        yield Note(level="warning", text=text)
 
 
 def _rebuilt(given: Given, taken: Taken) -> Training:
