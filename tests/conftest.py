@@ -23,6 +23,10 @@ settings.register_profile(
 settings.load_profile("tlstudio")
 
 
+def pytest_addoption(parser):
+    parser.addoption("--kills", type=int, default=10, help="how often tests/robust/test_kill.py kills a run")
+
+
 @pytest.fixture(autouse=True)
 def tlstudio_home(tmp_path_factory, monkeypatch):
     """No test touches the user's own folders."""

@@ -7,21 +7,26 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import hashlib
 import json
 import os
+import platform
+import re
 import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
+from tlstudio import faults
 from tlstudio.api.errors import ExitCode, UserError
 
 TEMPORARY_PREFIX = ".tmp-"
 _BLOCK = 2**20
+_LEFTOVER = re.compile(re.escape(TEMPORARY_PREFIX) + r"(\d+)-([0-9a-f]{6})-")
 
 
 def atomic_write(path: Path, write: Callable[[IO[bytes]], object]) -> None:
@@ -31,13 +36,16 @@ def atomic_write(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         OSError: the file could not be written; see `as_user_error`.
     """
     path = Path(path)
-    descriptor, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=path.parent)
+    _count("create")
+    descriptor, name = tempfile.mkstemp(prefix=_own_prefix(), dir=path.parent)
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            write(file)
+            write(_watched(file, "write"))
             file.flush()
+            _count("fsync")
             os.fsync(file.fileno())
+        _count("chmod")
         temporary.chmod(_mode(path))
         _replace(temporary, path)
         sync_folder(path.parent)
@@ -68,8 +76,9 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
     Files inside must be written and synced by the functions of this module. An existing ``path`` is an error.
     """
+    _count("mkdir")
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=path.parent))
+    temporary = Path(tempfile.mkdtemp(prefix=_own_prefix(), dir=path.parent))
     try:
         temporary.chmod(0o777 & ~_umask())
         yield temporary
@@ -87,6 +96,7 @@ def sync_folder(folder: Path) -> None:
     """Make a rename in this folder survive a power cut (POSIX; elsewhere nothing to do)."""
     if os.name != "posix":
         return
+    _count("sync")
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -104,7 +114,81 @@ def open_append(path: Path) -> IO[bytes]:
         file.seek(-1, os.SEEK_END)
         if file.read(1) != b"\n":
             file.write(b"\n")
-    return file
+    return _watched(file, "append")
+
+
+def sync_file(path: Path) -> int:
+    """Make what was appended to a file survive a power cut; returns how long it is, 0 where there is none."""
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return 0
+    try:
+        _count("fsync")
+        os.fsync(descriptor)
+        return os.fstat(descriptor).st_size
+    finally:
+        os.close(descriptor)
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename a file over another of the same file system; nothing happens where it was moved already."""
+    with contextlib.suppress(FileNotFoundError):
+        _replace(source, target)
+        sync_folder(target.parent)
+
+
+def shorten(path: Path, size: int) -> None:
+    """Keep the first bytes of a file, atomically; one that is no longer than that stays as it is."""
+    if not path.exists() or path.stat().st_size <= size:
+        return
+
+    def first_bytes(file: IO[bytes]) -> None:
+        left = size
+        with path.open("rb") as source:
+            while left and (block := source.read(min(_BLOCK, left))):
+                file.write(block)
+                left -= len(block)
+
+    atomic_write(path, first_bytes)
+
+
+def remove_folder(folder: Path) -> None:
+    """Delete a folder so that it is gone at once under its name: it is renamed first, or half of it might be left."""
+    _count("remove")
+    doomed = folder.with_name(f"{_own_prefix()}{folder.name}")
+    os.replace(folder, doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete what processes that are dead by now have left unfinished in a folder. What others are at work on stays."""
+    try:
+        entries = [entry for entry in folder.iterdir() if entry.name.startswith(TEMPORARY_PREFIX)]
+    except OSError:
+        return
+    for entry in entries:
+        found = _LEFTOVER.match(entry.name)
+        if found is None or found[2] != _host() or int(found[1]) == os.getpid() or is_alive(int(found[1])):
+            continue
+        if entry.is_dir():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                entry.unlink()
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is a process of this number on this machine; where nobody can tell, there is."""
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def open_partial(path: Path) -> IO[bytes]:
@@ -127,8 +211,10 @@ def sha256(path: Path, progress: Callable[[int], object] | None = None) -> str:
 def as_user_error(error: BaseException, folder: Path) -> UserError | None:
     """A failure to write, as a sentence and a cure; ``None`` where the error is not about storage.
 
-    A full disk does not always look like one: torch and safetensors raise errors of their own, so the free space decides.
+    A full disk does not always look like one: torch and safetensors raise errors of their own, behind which the real one may
+    be; else the free space decides.
     """
+    error = _cause(error)
     numbers = {errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC}
     full = isinstance(error, OSError) and error.errno in numbers
     if not full and not isinstance(error, UserError):
@@ -148,6 +234,33 @@ def as_user_error(error: BaseException, folder: Path) -> UserError | None:
     return None
 
 
+def _cause(error: BaseException) -> BaseException:
+    """The failure of the system that an error began with; the error itself where there is none."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__cause__ or cause.__context__
+    return error if cause is None or isinstance(error, UserError) else cause
+
+
+def _count(operation: str) -> None:
+    if faults.active is not None:
+        faults.active.count(operation)
+
+
+def _watched(file: IO[bytes], operation: str) -> IO[bytes]:
+    return file if faults.active is None else cast("IO[bytes]", faults.Watched(file, operation))
+
+
+def _own_prefix() -> str:
+    """Of temporary names: which process of which machine is at work on them."""
+    return f"{TEMPORARY_PREFIX}{os.getpid()}-{_host()}-"
+
+
+@functools.cache
+def _host() -> str:
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:6]
+
+
 def _mode(path: Path) -> int:
     try:
         return path.stat().st_mode & 0o777
@@ -163,6 +276,7 @@ def _umask() -> int:
 
 def _replace(source: Path, target: Path) -> None:
     """`os.replace`; on Windows an antivirus or indexer may hold the target for milliseconds, so try for three seconds."""
+    _count("rename")
     delay = 0.05
     while True:
         try:

@@ -20,7 +20,7 @@ import torch
 from stopwatch import EpochTimes, Stopwatch, watched_run
 from torch import Tensor
 
-from tlstudio.engine.loop import Training
+from tlstudio.engine.training import Training
 
 _STEPS = 8
 _WARM_STEPS = 2

@@ -17,11 +17,10 @@ from tlstudio.api.config import TrainConfig, with_overrides
 from tlstudio.api.events import EpochDone, Event, RunFailed
 from tlstudio.engine import session
 from tlstudio.engine.control import Control
-from tlstudio.engine.loop import Training, train
+from tlstudio.engine.loop import Keeps, train
 from tlstudio.engine.run import start_run
+from tlstudio.engine.training import Training
 from tlstudio.registry import load_catalog
-
-AfterEpoch = Callable[[EpochDone, bool], Iterator[Event]]
 
 
 @dataclass
@@ -59,11 +58,13 @@ class Stopwatch:
     _began: float = 0.0
     _validates: bool = False
 
-    def __call__(self, run: Training, *, after_epoch: AfterEpoch) -> Iterator[Event]:
+    def __call__(self, run: Training, keeper: Keeps) -> Iterator[Event]:
         """The events of `train`, each timed."""
         self.training = run
         self._watch_batches(run)
         self._began = time.perf_counter()
+
+        after_epoch = keeper.after_epoch
 
         def after(done: EpochDone, last: bool) -> Iterator[Event]:
             began, events = time.perf_counter(), self._now.events
@@ -76,7 +77,8 @@ class Stopwatch:
                 self.between(run, self._batch)
             self._now, self._began, self._validates = EpochTimes(), time.perf_counter(), False
 
-        for event in train(run, after_epoch=after):
+        keeper.after_epoch = after  # type: ignore[method-assign]
+        for event in train(run, keeper):
             given = time.perf_counter()
             if not self.bare:
                 yield event

@@ -202,9 +202,9 @@ def watched(monkeypatch):
     def state(training):
         return {key: tensor.clone() for key, tensor in training.backbone.module.state_dict().items()}
 
-    def watch_steps(training, plan, epoch, totals):
+    def watch_steps(training, plan, epoch, totals, keeper):
         epochs.append({"plan": plan, "before": state(training), "preset": training.source.preset})
-        yield from steps(training, plan, epoch, totals)
+        yield from steps(training, plan, epoch, totals, keeper)
         epochs[-1]["learned"] = state(training)
         epochs[-1]["rates"] = {group["stage"]: group["lr"] for group in training.optimizer.param_groups}
 

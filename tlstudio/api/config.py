@@ -237,6 +237,10 @@ class RunConfig(_Section):
         0.0, ge=0.0, le=1.0, title="Least gain",
         description="By how much the accuracy must rise for patience to begin anew, such as 0.001; 0 = any better epoch.",
     )  # fmt: skip
+    checkpoint_minutes: float = Field(
+        10.0, gt=0.0, le=1440.0, title="Checkpoint every",
+        description="Minutes after which all that the run needs to go on is saved, also within an epoch.",
+    )  # fmt: skip
     name: str = Field("", max_length=200, title="Name", description="A name for your own use.")
     plan: Literal["auto", "measure", "reference"] = Field(
         "auto", title="Computing",

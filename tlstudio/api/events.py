@@ -124,6 +124,23 @@ class CheckpointSaved(_Event):
     path: str
 
 
+class RunResumed(_Event):
+    """A run goes on from a checkpoint. Its events up to there are in its folder and are not sent again."""
+
+    event: Literal["RunResumed"] = "RunResumed"
+    folder: str = ""
+    epochs: int = 0
+    """Of the whole run, as it is now."""
+    epoch: int
+    """The epoch that goes on, from 0."""
+    step: int
+    """Optimiser steps that are done."""
+    exact: bool
+    """Whether it gives what it would have given without the break, to the last bit."""
+    why: str = ""
+    """Why it may not."""
+
+
 class RunFinished(_Event):
     """Last event of a run that kept its result. ``metrics`` are those of the saved model (the best epoch)."""
 
@@ -172,8 +189,8 @@ class RateFound(_Event):
 
 
 Event = (
-    RunStarted | Prepared | Progress | EpochStarted | StepDone | EpochDone | Note | CheckpointSaved | RunFinished | RunFailed
-    | RateTried | RateFound
+    RunStarted | Prepared | Progress | EpochStarted | StepDone | EpochDone | Note | CheckpointSaved | RunResumed | RunFinished
+    | RunFailed | RateTried | RateFound
 )  # fmt: skip
 
 

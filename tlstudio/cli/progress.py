@@ -16,6 +16,7 @@ from tlstudio.api.events import (
     Progress,
     RunFailed,
     RunFinished,
+    RunResumed,
     RunStarted,
     StepDone,
 )
@@ -106,6 +107,7 @@ class Bars:
         self._started = 0.0
         self._images = 0
         self._best = ""
+        self._from = 0
 
     def show(self, event: Event) -> None:
         """Move the bars; print what stays above them."""
@@ -121,6 +123,8 @@ class Bars:
             self._finish(event)
         elif isinstance(event, Prepared):
             self._images = event.images.get("train", 0)
+        elif isinstance(event, RunResumed):
+            self._from = event.step
         self._print(describe(event, epochs=self._epochs, images=self._images))
 
     def close(self) -> None:
@@ -144,7 +148,7 @@ class Bars:
     def _advance(self, event: StepDone) -> None:
         if self._step is None or self._epoch is None:
             return
-        left = (time.monotonic() - self._started) / max(event.step, 1) * (event.steps - event.step)
+        left = (time.monotonic() - self._started) / max(event.step - self._from, 1) * (event.steps - event.step)
         info = f"loss {event.loss:.4f}  {event.images_per_s:,.0f} images/s"
         self._bars.update(self._step, completed=event.step, total=event.steps, info=info)
         self._bars.update(self._epoch, info=f"{output.duration(left)} left{self._best}")
@@ -189,6 +193,9 @@ def describe(event: Event, *, epochs: int, images: int = 0) -> str | None:
         return _prepared(event)
     if isinstance(event, EpochDone):
         return _epoch(event, epochs, images)
+    if isinstance(event, RunResumed):
+        place = f"Goes on at epoch {event.epoch + 1}, after step {event.step}" if event.step else "Begins anew"
+        return f"{place}." if event.exact else f"{place}. Not exact: {event.why}."
     if isinstance(event, Note):
         return {"info": "", "advice": "Advice: ", "warning": "Warning: "}[event.level] + event.text
     return None

@@ -1,4 +1,4 @@
-"""``tlstudio runs``: list, show and delete what was trained."""
+"""``tlstudio runs``: list, show, continue, check and delete what was trained."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tlstudio.cli.session import session_of
 if TYPE_CHECKING:
     from tlstudio.runs.store import RunInfo
 
-app = typer.Typer(help="List, show and delete runs.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="List, show, continue, check and delete runs.", no_args_is_help=True, rich_markup_mode=None)
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, its unique beginning, or its folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
@@ -65,6 +65,53 @@ def show(context: typer.Context, run: Run, as_json: AsJson = False) -> None:
     for section, values in info.config.items():
         for key, value in values.items() if isinstance(values, dict) else ():
             output.print_line(f"{section}.{key} = {value}")
+
+
+@app.command()
+def resume(context: typer.Context, run: Run, as_json: AsJson = False) -> None:
+    """Go on with a run that was stopped or broke off, where its newest checkpoint is."""
+    raise typer.Exit(_go_on(context, run, None, as_json=as_json))
+
+
+@app.command()
+def extend(
+    context: typer.Context,
+    run: Run,
+    epochs: Annotated[int, typer.Argument(metavar="EPOCHS", min=1, help="How many epochs more.")],
+    as_json: AsJson = False,
+) -> None:
+    """Give a run more epochs, and go on with it."""
+    raise typer.Exit(_go_on(context, run, epochs, as_json=as_json))
+
+
+def _go_on(context: typer.Context, run: str, epochs: int | None, *, as_json: bool) -> int:
+    from tlstudio.cli.train import errors_as_events, follow
+    from tlstudio.engine.run import resume_run
+
+    session = session_of(context)
+    with errors_as_events(as_json):
+        folder, catalog = session.run(run).folder, session.catalog()
+    return follow(lambda control: resume_run(folder, catalog, session.workspace, control, epochs), as_json=as_json)
+
+
+@app.command()
+def verify(context: typer.Context, run: Run, as_json: AsJson = False) -> None:
+    """Check by SHA-256 that a run's checkpoints and model are as they were written."""
+    from tlstudio.api.errors import ExitCode
+    from tlstudio.runs.checkpoints import verify_run
+
+    info = session_of(context).run(run)
+    intact, damaged = verify_run(info.folder)
+    if as_json:
+        output.print_json({"run": info.id, "intact": intact, "damaged": damaged})
+    else:
+        for name in intact:
+            output.print_line(f"intact   {name}")
+        for name in damaged:
+            output.print_line(f"DAMAGED  {name}")
+        if not intact:
+            output.print_line(f"Nothing of the run {info.id} is intact.")
+    raise typer.Exit(int(ExitCode.DATA) if damaged or not intact else 0)
 
 
 @app.command()

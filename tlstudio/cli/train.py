@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -54,11 +54,11 @@ def train(
 ) -> None:
     """Train a model.
 
-    Without settings the defaults give a good model. Ctrl+C stops after the current step and keeps the model; once more
-    quits at once. With --json every event is a JSON object on a line, the last one RunFinished or RunFailed.
+    Without settings the defaults give a good model. Ctrl+C stops after the current step and keeps the model, and `runs resume`
+    goes on; once more quits at once. With --json every event is a JSON object on a line, the last one RunFinished or RunFailed.
     """
     session = session_of(context)
-    with _errors_as_events(as_json):
+    with errors_as_events(as_json):
         catalog = session.catalog()
         config = _with_preset(configure(source, settings or [], catalog, session.workspace), preset)
     raise typer.Exit(run(config, catalog, session, as_json=as_json))
@@ -76,7 +76,7 @@ def demo(
         raise typer.Exit(screen.open_window(session, demo=True))
     from tlstudio.api.config import SAMPLE_DATASET, SAMPLE_STRATEGY
 
-    with _errors_as_events(as_json):
+    with errors_as_events(as_json):
         catalog = session.catalog()
         first = [f"freezing.strategy={SAMPLE_STRATEGY}", *(settings or [])]
         config = configure(f"data.dataset={SAMPLE_DATASET}", first, catalog, session.workspace)
@@ -172,6 +172,15 @@ def _starting_point(source: str, catalog: Catalog) -> tuple[TrainConfig, list[st
 
 def run(config: TrainConfig, catalog: Catalog, session: Session, *, as_json: bool) -> int:
     """Train to the end and show it; returns the exit status of the command."""
+    return follow(lambda control: _events(config, catalog, session, control), as_json=as_json)
+
+
+def follow(run_events: Callable[[Control], Iterator[Event]], *, as_json: bool) -> int:
+    """Show a run to its end; returns the exit status of the command.
+
+    Args:
+        run_events: begins the run, which the control steers.
+    """
     from tlstudio.api.events import RunFailed, RunFinished
     from tlstudio.cli import progress
     from tlstudio.engine.control import Control
@@ -180,13 +189,13 @@ def run(config: TrainConfig, catalog: Catalog, session: Session, *, as_json: boo
     control = Control()
     with _signals(control) as caught:
         if not World.here().first:  # of several processes that train together, the first tells what happens
-            *_, end = _events(config, catalog, session, control)
+            *_, end = run_events(control)
             return end.exit_code if isinstance(end, RunFailed) else 0
         if not as_json:
             output.print_line("Loading …")
         display = progress.choose(as_json=as_json)
         try:
-            last, heard = progress.follow(_events(config, catalog, session, control), display)
+            last, heard = progress.follow(run_events(control), display)
         finally:
             display.close()
     if isinstance(last, RunFailed):
@@ -194,7 +203,7 @@ def run(config: TrainConfig, catalog: Catalog, session: Session, *, as_json: boo
         return last.exit_code
     if isinstance(last, RunFinished) and not as_json and heard:
         output.print_line(progress.summary(last))
-        _next_steps(last.model, last.run)
+        _next_steps(last.model, last.run, again=bool(caught))
     return 128 + caught[0] if caught else 0
 
 
@@ -204,7 +213,9 @@ def _events(config: TrainConfig, catalog: Catalog, session: Session, control: Co
     return start_run(config, catalog=catalog, workspace=session.workspace, control=control)
 
 
-def _next_steps(model: str, run_id: str) -> None:
+def _next_steps(model: str, run_id: str, *, again: bool) -> None:
+    if again:
+        output.print_line(f"It can go on: {output.program()} runs resume {run_id}")
     if model:
         output.print_line(f"The model lies in {Path(model).parent}")
         output.print_line("What next:")
@@ -225,7 +236,7 @@ def _signals(control: Control) -> Iterator[list[int]]:
             os._exit(128 + number)
         caught.append(number)
         control.stop()
-        os.write(2, b"\nStopping after this step; the model is kept. Once more quits at once.\n")
+        os.write(2, b"\nStopping after this step; the model is kept, and the run can go on later. Once more quits at once.\n")
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -236,7 +247,7 @@ def _signals(control: Control) -> Iterator[list[int]]:
 
 
 @contextlib.contextmanager
-def _errors_as_events(as_json: bool) -> Iterator[None]:
+def errors_as_events(as_json: bool) -> Iterator[None]:
     """With ``--json``, an error before the run is an event too, so that a script reads one kind of line."""
     from tlstudio.api.errors import UserError
 

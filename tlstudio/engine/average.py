@@ -66,10 +66,11 @@ class WeightAverage:
         return {"updates": self._updates, "values": dict(self._values)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there. What learns must be what learned then (`follow`)."""
+        """Go on from there; what has begun to learn since begins with its value, as in `follow`."""
         self._updates = int(state["updates"])
-        for name, tensor in self._learning.items():
-            self._values[name] = torch.empty_like(tensor, requires_grad=False).copy_(state["values"][name])
+        device = next(self._network.parameters()).device
+        self._values = {name: value.to(device, copy=True) for name, value in state["values"].items()}
+        self.follow()
 
     @torch.no_grad()
     def _swap(self) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import re
-import shutil
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,52 +13,58 @@ from torch import Tensor
 
 from tlstudio import safe_io
 from tlstudio.api.errors import DataError
+from tlstudio.runs.checkpoints import (
+    FORMAT,
+    NEW_RESULT,
+    RESULT,
+    RESULT_ABOUT,
+    checkpoint_folder,
+    list_checkpoints,
+    newest_intact,
+    read_meta,
+    settle_result,
+    step_of,
+    verify_checkpoint,
+)
 
-_STEP = re.compile(r"step-(\d{9})")
+__all__ = ["list_checkpoints", "load_checkpoint", "load_state", "save_checkpoint", "save_result", "verify_checkpoint"]
+
 _KEEP = 2
 
 
-def save_checkpoint(run_folder: Path, step: int, state: Mapping[str, Any], meta: Mapping[str, Any], *, best: int) -> Path:
-    """Write ``ckpt/step-…`` and delete the oldest ones, but never the two newest or the best.
+def save_checkpoint(
+    run_folder: Path, step: int, state: Mapping[str, Any], meta: Mapping[str, Any], *, keep: Collection[int] = ()
+) -> Path:
+    """Write ``ckpt/step-…``, look whether it is whole, and only then delete the oldest ones.
 
     Args:
         state: tensors, numbers, strings and containers of these: it must load with ``weights_only=True``.
-        best: step of the best checkpoint.
+        keep: steps of checkpoints that stay, beside the two newest.
 
     Raises:
-        OSError: or what torch raises on a full disk; see `tlstudio.safe_io.as_user_error`.
+        OSError: or what torch raises on a full disk; see `tlstudio.safe_io.as_user_error`. The older ones are then there.
     """
-    folder = run_folder / "ckpt" / f"step-{step:09d}"
+    folder = checkpoint_folder(run_folder, step)
     if folder.exists():
-        return folder
+        if verify_checkpoint(folder):
+            return folder
+        safe_io.remove_folder(folder)
     with safe_io.atomic_folder(folder) as temporary:
         safe_io.atomic_write(temporary / "state.pt", lambda file: torch.save(dict(state), file))
-        safe_io.write_json(temporary / "meta.json", {"format": 1, "step": step, **meta})
+        safe_io.write_json(temporary / "meta.json", {"format": FORMAT, "step": step, **meta})
         files = {name: safe_io.sha256(temporary / name) for name in ("state.pt", "meta.json")}
         safe_io.write_json(temporary / "MANIFEST.json", {"sha256": files})
-    known = list_checkpoints(run_folder)
-    for old in known[:-_KEEP]:
-        if _step_of(old) != best:
-            shutil.rmtree(old, ignore_errors=True)
+    for old in list_checkpoints(run_folder)[:-_KEEP]:
+        if step_of(old) not in keep:
+            with contextlib.suppress(OSError):
+                safe_io.remove_folder(old)
     return folder
 
 
-def list_checkpoints(run_folder: Path) -> list[Path]:
-    """The checkpoint folders of a run, oldest step first (by number)."""
-    try:
-        folders = [folder for folder in (run_folder / "ckpt").iterdir() if _STEP.fullmatch(folder.name)]
-    except OSError:
-        return []
-    return sorted(folders, key=_step_of)
-
-
-def verify_checkpoint(folder: Path) -> bool:
-    """Whether every file of a checkpoint is as it was written."""
-    try:
-        manifest = json.loads((folder / "MANIFEST.json").read_bytes())["sha256"]
-        return bool(manifest) and all(safe_io.sha256(folder / name) == digest for name, digest in manifest.items())
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):
-        return False
+def load_state(folder: Path) -> dict[str, Any]:
+    """The state of one checkpoint, on the CPU."""
+    state: dict[str, Any] = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
+    return state
 
 
 def load_checkpoint(run_folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -69,23 +73,18 @@ def load_checkpoint(run_folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     Raises:
         DataError: there is none.
     """
-    for folder in reversed(list_checkpoints(run_folder)):
-        if verify_checkpoint(folder):
-            state = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
-            return state, json.loads((folder / "meta.json").read_bytes())
-    raise DataError(f"The run {run_folder.name} has no intact checkpoint.")
+    folder, _ = newest_intact(run_folder)
+    if folder is None:
+        raise DataError(f"The run {run_folder.name} has no intact checkpoint.")
+    return load_state(folder), read_meta(folder)
 
 
 def save_result(run_folder: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> Path:
-    """Write the trained model: ``model.safetensors`` and, last, ``model.json`` with what is needed to use it."""
-    target = run_folder / "model.safetensors"
+    """Write the trained model: ``model.safetensors``, and ``model.json`` with what is needed to use it; both or none."""
+    settle_result(run_folder)
     data = to_safetensors({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
-    safe_io.write_bytes(target, data)
-    safe_io.write_json(run_folder / "model.json", {"format": 1, "sha256": safe_io.sha256(target), **about})
-    return target
-
-
-def _step_of(folder: Path) -> int:
-    found = _STEP.fullmatch(folder.name)
-    assert found is not None
-    return int(found[1])
+    with safe_io.atomic_folder(run_folder / NEW_RESULT) as temporary:
+        safe_io.write_bytes(temporary / RESULT, data)
+        safe_io.write_json(temporary / RESULT_ABOUT, {"format": 1, "sha256": safe_io.sha256(temporary / RESULT), **about})
+    settle_result(run_folder)
+    return run_folder / RESULT

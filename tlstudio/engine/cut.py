@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -33,6 +34,7 @@ from tlstudio.engine.features import (
 )
 from tlstudio.engine.loader import ImageSource, ahead
 from tlstudio.engine.planner import Job, plan_for
+from tlstudio.engine.plans import plan_of, plan_record
 from tlstudio.engine.split import SplitModel
 from tlstudio.engine.world import World
 
@@ -87,6 +89,32 @@ class Cut:
         self._frozen = -1
         self._learned: set[str] = set()
         self._told: tuple[Prefix, Step, bool] | None = None
+        self._known: tuple[int, CacheChoice | None, ComputePlan] | None = None
+
+    def record(self) -> dict[str, Any]:
+        """How it is cut and computed now, as what JSON knows, for a run that goes on from here."""
+        assert self.model is not None
+        return {
+            "frozen": self._frozen,
+            "choice": None if self.choice is None else asdict(self.choice),
+            "plan": plan_record(self.model.plan),
+            "learned": sorted(self._learned),
+        }
+
+    def restore(self, record: Mapping[str, Any], *, same: bool) -> None:
+        """Be cut as then, when the plan next asks for it.
+
+        Args:
+            record: of `record`.
+            same: whether this machine computes as that one did; if not, it finds out anew what suits it.
+        """
+        self._learned = set(record["learned"])
+        if same:
+            choice = None if record["choice"] is None else CacheChoice(**record["choice"])
+            plan = plan_of(record["plan"])
+            self._known = int(record["frozen"]), choice, plan
+            cut = self._known[0] if choice is None else choice.cut
+            self._told = plan.prefix, plan.step, cut > 0
 
     def draw(self, epoch: int) -> int | None:
         """The number of the random variation in an epoch; ``None`` for plain images. Cached ones come round again."""
@@ -153,8 +181,12 @@ class Cut:
         if self.cache is not None:
             self.cache.close()
 
-    def _split(self, cut: int) -> SplitModel:
-        """The network in two parts, which compute in the same way in all processes."""
+    def _split(self, cut: int, known: ComputePlan | None) -> SplitModel:
+        """The network in two parts, which compute in the same way in all processes; as ``known``, where that is settled."""
+        if known is not None:
+            if self.place.device.type == "cuda":
+                torch.backends.cudnn.benchmark = known.cudnn_benchmark
+            return SplitModel(self.backbone, cut, self.place, known)
         run, each = self.config.run, len(self.train_rows) + len(self.val_rows)
         job = Job(
             network=self.config.model.backbone,
@@ -189,7 +221,11 @@ class Cut:
         self.close()
         self._frozen, self.cache, self.choice, self._together = frozen, None, None, None
         run, where = self.config.run, self.folder
-        if frozen:
+        known, self._known = self._known, None
+        settled = known[2] if known is not None and known[0] == frozen else None
+        if known is not None and settled is not None:
+            self.choice = known[1]
+        elif frozen:
             wanted = min(self.config.augment.views, run.epochs) if self.source.varies else 1
             self.choice = choose_cache(
                 feature_sizes(self.backbone, frozen, self.source.preprocessing.image_size, self.place),
@@ -200,7 +236,7 @@ class Cut:
                 yield Note(text=f"Only {self.choice.views} of {wanted} varied versions of each image are kept: "
                            "there is no room for more.")  # fmt: skip
         cut = frozen if self.choice is None else self.choice.cut
-        self.model = self._split(cut)
+        self.model = self._split(cut, settled)
         plan = self.model.plan
         if (ways := (plan.prefix, plan.step, cut > 0)) != self._told:  # speeds alone are no news when the boundary moves
             self._told = ways

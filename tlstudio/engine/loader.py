@@ -68,6 +68,8 @@ class ImageSource:
         self.seed = seed
         self.unreadable: dict[int, str] = {}
         self._store = store if images.read is None else None  # what is no file is read at once
+        self.sizes: dict[int, int] = {}
+        """Bytes of the files that were looked at, by row; 0 for what is no file."""
         self._keys: dict[int, bytes] = {}
         self._memory = _MEMORY_BUDGET if memory is None else memory
         self._pictures: dict[int, NDArray[np.uint8]] = {}
@@ -164,7 +166,8 @@ class ImageSource:
         """
         known = self._keys.get(row)
         if known is None:
-            known = self._keys[row] = _key_of(self.images, row)
+            known, self.sizes[row] = _key_of(self.images, row)
+            self._keys[row] = known
         return known
 
     def check_losses(self, known: int, total: int) -> None:
@@ -258,8 +261,8 @@ def _each(read: Callable[[int], object], rows: Sequence[int] | NDArray[np.int64]
     return len(rows)
 
 
-def _key_of(images: ImageSet, row: int) -> bytes:
-    path = images.path(row)
+def _key_of(images: ImageSet, row: int) -> tuple[bytes, int]:
+    path, size = images.path(row), 0
     if path is None:
         parts: tuple[object, ...] = (images.keys[row], row)
     else:
@@ -269,5 +272,6 @@ def _key_of(images: ImageSet, row: int) -> bytes:
             raise ImageError("file not found" if isinstance(error, FileNotFoundError)
                              else f"cannot be read ({error.strerror or error})") from None  # fmt: skip
         box = None if images.boxes is None else images.boxes[row].tolist()
-        parts = (path, found.st_size, found.st_mtime_ns, box, images.limits)
-    return hashlib.blake2b(repr(parts).encode("utf-8", "surrogateescape"), digest_size=16).digest()
+        size = found.st_size
+        parts = (path, size, found.st_mtime_ns, box, images.limits)
+    return hashlib.blake2b(repr(parts).encode("utf-8", "surrogateescape"), digest_size=16).digest(), size

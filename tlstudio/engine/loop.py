@@ -7,140 +7,52 @@ yields what happens as events and asks `Control` between steps.
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from tlstudio.api.backbone import Backbone
-from tlstudio.api.dataset import ImageSet
 from tlstudio.api.errors import ExitCode, UserError
 from tlstudio.api.events import EpochDone, EpochStarted, Event, Note, StepDone
 from tlstudio.api.freezing import FreezePlan, StageInfo
 from tlstudio.engine.augment import effective_preset
-from tlstudio.engine.average import WeightAverage
-from tlstudio.engine.balance import class_weights
-from tlstudio.engine.control import Control, Wish
-from tlstudio.engine.cut import Cut
-from tlstudio.engine.device import Place, seed_torch
+from tlstudio.engine.control import Wish
+from tlstudio.engine.device import seed_torch
 from tlstudio.engine.freeze import apply_plan, batch_norms, make_plan, stage_infos, states
-from tlstudio.engine.loader import ImageSource, epoch_batches, in_batches
+from tlstudio.engine.loader import in_batches
 from tlstudio.engine.modes import in_eval_mode
 from tlstudio.engine.norms import taken_anew
-from tlstudio.engine.optim import build_optimizer, follow_memory_order, in_groups, set_learning_rates, take_step
-from tlstudio.engine.patience import Patience
+from tlstudio.engine.optim import follow_memory_order, in_groups, set_learning_rates, take_step
 from tlstudio.engine.random import step_seed
 from tlstudio.engine.schedule import schedule_factor
-from tlstudio.engine.task import Classification, Totals, mix
-from tlstudio.engine.world import World
-from tlstudio.registry.catalog import Recipe
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from tlstudio.engine.task import Totals, mix
+from tlstudio.engine.training import Best, Training, weights_of
 
 _REPORT_SECONDS = 0.05  # StepDone at most 20 times a second: reading a number makes the device wait
 _WATCH_STEPS = 20
 _RECALIBRATION_IMAGES = 10_000  # more do not change a mean that one can measure
 
 
-@dataclass
-class Best:
-    """The best epoch so far and its weights, on the CPU."""
+class Keeps(Protocol):
+    """Who saves the run so that it can go on from there; `tlstudio.engine.keeper` does."""
 
-    epoch: int = -1
-    step: int = 0
-    metrics: dict[str, float] = field(default_factory=dict)
-    weights: dict[str, Tensor] = field(default_factory=dict)
+    def due(self) -> bool:
+        """Whether it shall be saved after this step."""
 
+    def now(self) -> Iterator[Event]:
+        """Save it; the run is at the end of an optimiser step."""
 
-@dataclass
-class Training:
-    """Everything a run holds while it trains; `train` moves it on."""
-
-    recipe: Recipe
-    images: ImageSet
-    train_rows: NDArray[np.int64]
-    val_rows: NDArray[np.int64]
-    backbone: Backbone
-    source: ImageSource
-    place: Place
-    control: Control
-    features: tuple[Path, str] | None = None
-    """Where the output of frozen layers is kept from run to run, and the name of the images there."""
-    world: World = field(default_factory=World.here)
-    cut: Cut = field(init=False)
-    optimizer: torch.optim.Optimizer = field(init=False)
-    groups: list[dict[str, Any]] = field(init=False)
-    """All groups of the optimiser; it is given those that learn, since each costs time in every step."""
-    scaler: torch.amp.GradScaler = field(init=False)
-    task: Classification = field(init=False)
-    average: WeightAverage | None = None
-    patience: Patience = field(init=False)
-    best: Best = field(default_factory=Best)
-    history: list[dict[str, float]] = field(default_factory=list)
-    step: int = 0
-    reported: float = field(default_factory=time.monotonic)
-    """When the last step was reported, and (below) how many images have been learned from since."""
-    unreported: int = 0
-    loaded: frozenset[str] = frozenset()
-    """Names of what came from weights, and (below) the values of those that are parameters, for a strategy's penalty."""
-    start: dict[str, Tensor] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Build what follows from the recipe."""
-        config = self.recipe.config
-        self.backbone.module.to(self.place.device)
-        self.optimizer = build_optimizer(self.backbone, config.optim)
-        self.groups = list(self.optimizer.param_groups)
-        self.scaler = self.place.scaler()
-        self.task = self._task()
-        self.patience = Patience(config.run.patience, config.run.min_delta)
-        if config.optim.ema_decay:
-            self.average = WeightAverage(self.backbone.module, config.optim.ema_decay)
-        self.cut = Cut(config, self.backbone, self.source, self.place, self.control, rows=(self.train_rows, self.val_rows),
-                       labels=self.images.labels, folder=self.features, world=self.world)  # fmt: skip
-        if self.recipe.strategy.penalty is not None:
-            named = self.backbone.module.named_parameters()
-            self.start = {name: p.detach().clone() for name, p in named if name in self.loaded}
-
-    @cached_property
-    def steps_per_epoch(self) -> int:
-        """Optimiser steps in one epoch."""
-        return math.ceil(len(self.batches(0)) / self.recipe.config.optim.accumulate)
-
-    def batches(self, epoch: int) -> list[NDArray[np.int64]]:
-        """The training rows of an epoch in the batches of all processes."""
-        config = self.recipe.config
-        classes = self.images.labels[self.train_rows] if config.optim.balance == "sampling" else None
-        return epoch_batches(self.train_rows, batch_size=config.run.batch_size, seed=config.run.seed, epoch=epoch,
-                             least=max(2, self.world.size), classes=classes)  # fmt: skip
-
-    def averaged(self) -> AbstractContextManager[None]:
-        """While it lasts, the network has the weights that are measured and saved."""
-        return nullcontext() if self.average is None else self.average.applied()
-
-    def _task(self) -> Classification:
-        config = self.recipe.config.optim
-        weights = None
-        if config.balance == "weights":
-            counts = class_weights(self.images.labels[self.train_rows], len(self.images.classes))
-            weights = torch.from_numpy(counts).to(self.place.device)
-        return Classification(label_smoothing=config.label_smoothing, weights=weights)
+    def after_epoch(self, done: EpochDone, last: bool) -> Iterator[Event]:
+        """What happens after an epoch; told whether it was the last one."""
 
 
-def train(run: Training, *, after_epoch: Callable[[EpochDone, bool], Iterator[Event]]) -> Iterator[Event]:
+def train(run: Training, keeper: Keeps) -> Iterator[Event]:
     """Train for the epochs of the recipe, or until the control says stop; ``run.best`` holds the result.
 
-    Args:
-        after_epoch: yields what happens after an epoch (checkpoints); told whether it was the last one.
+    A run that was resumed goes on where it is: after so many epochs, and so many batches of the next.
 
     Raises:
         UserError: the loss is no longer a number, or the images are gone.
@@ -149,44 +61,56 @@ def train(run: Training, *, after_epoch: Callable[[EpochDone, bool], Iterator[Ev
     infos = stage_infos(run.backbone)
     plan: FreezePlan | None = None
     trainable: dict[str, int] = {}
-    for epoch in range(config.run.epochs):
+    for epoch in range(len(run.history), config.run.epochs):
+        if run.patience.over:
+            yield Note(text=f"Stopped early: no better epoch for {run.patience.waited} epochs.")
+            return
         began = time.monotonic()
         before, plan = plan, _plan(run, infos, epoch)
         if plan != before:
             trainable = adopt(run, plan)
         yield from run.cut.follow(plan, epoch, anew=plan != before)
         follow_memory_order(run.optimizer)
-        if _agreed(run, 0)[1] != "go":
+        if run.control.paused and run.world.alone:
+            yield from keeper.now()
+        if (wish := _agreed(run, 0, keeper)[1]) != "go":
+            yield from keeper.now() if wish == "stop" else ()
             return
-        yield EpochStarted(epoch=epoch, stages=states(plan, infos, trainable), cached=run.cut.cache is not None)
+        if run.totals is None:
+            run.totals, run.batch = Totals(run.place.device), 0
+            yield EpochStarted(epoch=epoch, stages=states(plan, infos, trainable), cached=run.cut.cache is not None)
 
-        totals = Totals(run.place.device)
-        yield from _steps(run, plan, epoch, totals)
+        yield from _steps(run, plan, epoch, run.totals, keeper)
         if run.control.wish == "cancel":
             return
-        run.world.add(*totals.sums)
-        train_metrics = totals.metrics()
-        with run.averaged():
-            if plan.norm_stats == "recalibrated":
-                _recalibrate(run, plan, epoch)
-            val_metrics = _validate(run)
-            measured = val_metrics or train_metrics
-            better = _is_better(measured, run.best.metrics)
-            if better:
-                run.best = Best(epoch, run.step, dict(measured), _weights(run))
-        if measured:
-            run.patience.hear(measured["accuracy"], better=better, settled=_is_settled(run, infos, plan))
-        run.history.append(measured)
-        done = EpochDone(
-            epoch=epoch, step=run.step, train=train_metrics, val=val_metrics, seconds=time.monotonic() - began, best=better
-        )
+        done = _ended(run, infos, plan, epoch, began)
         yield done
-        last = epoch + 1 == config.run.epochs or run.control.wish != "go" or run.patience.over
-        yield from after_epoch(done, last)
-        if run.patience.over and epoch + 1 < config.run.epochs:
-            yield Note(text=f"Stopped early: no better epoch for {run.patience.waited} epochs.")
-        if last:
+        stopped = run.control.wish != "go"
+        yield from keeper.after_epoch(done, epoch + 1 == config.run.epochs or stopped or run.patience.over)
+        if stopped:
             return
+
+
+def _ended(run: Training, infos: tuple[StageInfo, ...], plan: FreezePlan, epoch: int, began: float) -> EpochDone:
+    """Measure the network after an epoch, and keep it if it is the best so far."""
+    assert run.totals is not None
+    run.world.add(*run.totals.sums)
+    train_metrics = run.totals.metrics()
+    with run.averaged():
+        if plan.norm_stats == "recalibrated":
+            _recalibrate(run, plan, epoch)
+        val_metrics = _validate(run)
+        measured = val_metrics or train_metrics
+        better = _is_better(measured, run.best.metrics)
+        if better:
+            run.best = Best(epoch, run.step, dict(measured), weights_of(run))
+    if measured:
+        run.patience.hear(measured["accuracy"], better=better, settled=_is_settled(run, infos, plan))
+    run.history.append(measured)
+    run.totals, run.batch = None, 0
+    return EpochDone(
+        epoch=epoch, step=run.step, train=train_metrics, val=val_metrics, seconds=time.monotonic() - began, best=better
+    )
 
 
 def adopt(run: Training, plan: FreezePlan) -> dict[str, int]:
@@ -204,22 +128,27 @@ def adopt(run: Training, plan: FreezePlan) -> dict[str, int]:
     return trainable
 
 
-def _steps(run: Training, plan: FreezePlan, epoch: int, totals: Totals) -> Iterator[Event]:
+def _steps(run: Training, plan: FreezePlan, epoch: int, totals: Totals, keeper: Keeps) -> Iterator[Event]:
     config, world, each = run.recipe.config, run.world, run.steps_per_epoch
     steps = each * config.run.epochs
     known_bad = len(run.source.unreadable)
-    finite = torch.ones((), dtype=torch.bool, device=run.place.device)
-    inputs = run.cut.batches(run.batches(epoch), run.cut.draw(epoch))
+    inputs = run.cut.batches(run.batches(epoch)[run.batch :], run.cut.draw(epoch))
     seen = 0  # images in this step so far
     for part, closes, (x, target) in in_groups(inputs, config.optim.accumulate):
-        images, wish = _agreed(run, len(target))
-        if wish != "go":
+        if part == 0 and run.control.paused and world.alone:
+            yield from keeper.now()
+        images, wish, due = _agreed(run, len(target), keeper, begins=part == 0)
+        if wish == "cancel":
+            break
+        if wish == "stop" and part == 0:  # a step that has begun is ended: nobody can go on from half of one
+            yield from keeper.now()
             break
         loss, logits = add_gradients(run, x, target, part, share=world.size * len(target) / images, images=images)
         seen += images
         run.unreported += images
         totals.add(loss, logits, target)
-        finite &= torch.isfinite(loss.detach())
+        run.finite &= torch.isfinite(loss.detach())
+        run.batch += 1
         if not closes:
             continue
 
@@ -232,32 +161,39 @@ def _steps(run: Training, plan: FreezePlan, epoch: int, totals: Totals) -> Itera
         run.step += 1
         seen = 0
         waited = time.monotonic() - run.reported
-        due = waited >= _REPORT_SECONDS
-        if (due and world.alone) or run.step % _WATCH_STEPS == 0 or run.step % each == 0:
-            lost = world.highest(0 if finite else 1, run.place.device)  # waits for the device, so only now and then
+        tells = waited >= _REPORT_SECONDS
+        if (tells and world.alone) or run.step % _WATCH_STEPS == 0 or run.step % each == 0:
+            lost = world.highest(0 if run.finite else 1, run.place.device)  # waits for the device, so only now and then
             _require_finite(not lost, run, rate)
-        if due:
+        if tells:
             yield StepDone(
                 epoch=epoch, step=run.step, steps=steps, loss=float(loss.detach()), lr=rate,
                 images_per_s=run.unreported / max(waited, 1e-9),
             )  # fmt: skip
             run.reported, run.unreported = time.monotonic(), 0
+        if due and run.step % each:  # at the end of an epoch it is saved after it was measured
+            yield from keeper.now()
     run.source.check_losses(known_bad, len(run.train_rows))
 
 
-def _agreed(run: Training, images: int) -> tuple[int, Wish]:
-    """How many images all processes have in this step, and what the user wants, which any of them may have heard."""
-    wish = run.control.checkpoint()
+def _agreed(run: Training, images: int, keeper: Keeps, *, begins: bool = True) -> tuple[int, Wish, bool]:
+    """How many images all processes have in this step, what the user wants, which any of them may have heard, and whether the
+    first thinks that the run should be saved.
+
+    Args:
+        begins: whether a step begins here; only there one waits while the run is held.
+    """
+    wish = run.control.checkpoint() if begins else run.control.wish
     if run.world.alone:
-        return images, wish
-    told = torch.tensor([images, wish == "stop", wish == "cancel"], device=run.place.device)
+        return images, wish, keeper.due()
+    told = torch.tensor([images, wish == "stop", wish == "cancel", run.world.first and keeper.due()], device=run.place.device)
     run.world.add(told)
-    total, stop, cancel = told.tolist()
+    total, stop, cancel, due = told.tolist()
     if cancel:
         run.control.cancel()
     elif stop:
         run.control.stop()
-    return total, run.control.wish
+    return total, run.control.wish, bool(due)
 
 
 def add_gradients(run: Training, x: Tensor, target: Tensor, part: int, *, share: float, images: int) -> tuple[Tensor, Tensor]:
@@ -322,19 +258,6 @@ def _validate(run: Training) -> dict[str, float]:
     return totals.metrics()
 
 
-def _weights(run: Training) -> dict[str, Tensor]:
-    """A copy of the values of the library's network on the CPU; what has not changed since the last is not copied again."""
-    known = run.best.weights
-    learning = {id(p) for p in run.backbone.module.parameters() if p.requires_grad}
-    merged = run.recipe.strategy.merged
-    state = run.backbone.module.state_dict(keep_vars=True) if merged is None else merged(run.backbone)
-    result = {}
-    for name, tensor in state.items():
-        same = name in known and id(tensor) not in learning and torch.equal(known[name], tensor.detach().cpu())
-        result[name] = known[name] if same else tensor.detach().cpu().clone()
-    return result
-
-
 def _plan(run: Training, infos: tuple[StageInfo, ...], epoch: int) -> FreezePlan:
     return make_plan(
         run.recipe.strategy,
@@ -372,26 +295,3 @@ def _require_finite(finite: bool, run: Training, rate: float) -> None:
         hint=f"Use a smaller learning rate, for instance {rate / 10:.0e}.",
         exit_code=ExitCode.DIVERGED,
     )
-
-
-def labelled_rows(images: ImageSet, splits: NDArray[np.int8], split: int) -> NDArray[np.int64]:
-    """The rows of one split that have a label, int64."""
-    return np.flatnonzero((splits == split) & (images.labels >= 0))
-
-
-def training_state(run: Training) -> dict[str, Any]:
-    """What a checkpoint keeps: tensors, numbers and strings only."""
-    learning, run.optimizer.param_groups = run.optimizer.param_groups, run.groups
-    optimizer = run.optimizer.state_dict()
-    run.optimizer.param_groups = learning
-    return {
-        "model": run.backbone.module.state_dict(),
-        "optimizer": optimizer,
-        "scaler": run.scaler.state_dict(),
-        "step": run.step,
-        "epoch": len(run.history),
-        "history": run.history,
-        "patience": run.patience.state_dict(),
-        "average": None if run.average is None else run.average.state_dict(),
-        "best": {"epoch": run.best.epoch, "step": run.best.step, "metrics": run.best.metrics},
-    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,8 @@ def plan_key(run: RunConfig, place: Place, *, network: str, frozen: int, shape: 
 def save_plan(file: Path, plan: ComputePlan) -> None:
     """Write it; the folder is made where it is missing."""
 
-    def record(way: Prefix | Step) -> dict[str, Any]:
-        return {**vars(way), "dtype": dtype_name(way.dtype)}
-
-    value = {
-        "version": _VERSION, "prefix": record(plan.prefix), "step": record(plan.step), "measured": dict(plan.measured),
-    }  # fmt: skip
+    value = {"version": _VERSION, **plan_record(plan)}
+    del value["compiled"], value["cudnn_benchmark"]  # these the settings and the length of the run decide
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         safe_io.write_json(file, value)
@@ -47,16 +44,33 @@ def save_plan(file: Path, plan: ComputePlan) -> None:
 
 def load_plan(file: Path) -> ComputePlan | None:
     """A kept plan; ``None`` where there is none, or the file holds anything else."""
-    dtypes = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
     try:
         value = json.loads(file.read_bytes())
-        prefix, step = value["prefix"], value["step"]
-        if value["version"] != _VERSION:
-            return None
-        return ComputePlan(
-            prefix=Prefix(**{**prefix, "dtype": dtypes[prefix["dtype"]]}),
-            step=Step(**{**step, "dtype": dtypes[step["dtype"]]}),
-            measured={str(key): float(speed) for key, speed in value["measured"].items()},
-        )
+        return plan_of(value) if value["version"] == _VERSION else None
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
+
+
+def plan_record(plan: ComputePlan) -> dict[str, Any]:
+    """All of a plan as what JSON knows."""
+
+    def record(way: Prefix | Step) -> dict[str, Any]:
+        return {**vars(way), "dtype": dtype_name(way.dtype)}
+
+    return {
+        "prefix": record(plan.prefix), "step": record(plan.step), "measured": dict(plan.measured),
+        "compiled": plan.compiled, "cudnn_benchmark": plan.cudnn_benchmark,
+    }  # fmt: skip
+
+
+def plan_of(value: Mapping[str, Any]) -> ComputePlan:
+    """The plan of a record; raises `KeyError` and the like where it is none."""
+    dtypes = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    prefix, step = value["prefix"], value["step"]
+    return ComputePlan(
+        prefix=Prefix(**{**prefix, "dtype": dtypes[prefix["dtype"]]}),
+        step=Step(**{**step, "dtype": dtypes[step["dtype"]]}),
+        compiled=bool(value.get("compiled", False)),
+        cudnn_benchmark=bool(value.get("cudnn_benchmark", False)),
+        measured={str(key): float(speed) for key, speed in value["measured"].items()},
+    )

@@ -8,7 +8,7 @@ import numpy as np
 
 from tlstudio.api.events import Note
 from tlstudio.api.freezing import FreezePlan
-from tlstudio.engine.loop import Training
+from tlstudio.engine.training import Training
 
 
 def remarks(run: Training, plan: FreezePlan) -> Iterator[Note]:

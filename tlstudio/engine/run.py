@@ -11,6 +11,7 @@ import platform
 import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,9 +30,11 @@ from tlstudio.engine.about import plugin_versions, versions
 from tlstudio.engine.control import Control
 from tlstudio.engine.failure import failed as _failed
 from tlstudio.engine.loader import ImageSource, open_pictures
+from tlstudio.engine.saved import SavedRun, go_on, open_saved
 from tlstudio.engine.world import World
 from tlstudio.registry.catalog import Catalog, Recipe
 from tlstudio.registry.presets import Situation, preset_for, why
+from tlstudio.runs.lock import hold
 from tlstudio.runs.recorder import record
 from tlstudio.runs.store import create_run
 
@@ -67,7 +70,7 @@ def start_run(config: TrainConfig, catalog: Catalog, workspace: Path, control: C
             about["parent"] = {"run": recipe.weights.parent, "sha256": recipe.weights.sha256}
         workspace.mkdir(parents=True, exist_ok=True)
         if not world.first:
-            yield from _guarded(recipe, curation, workspace, control, "", decide)
+            yield from _guarded(_run(recipe, curation, workspace, control, decide, about), workspace, "")
             return
         run_id, folder = create_run(workspace, recipe.config, about)
     except GeneratorExit:
@@ -76,19 +79,51 @@ def start_run(config: TrainConfig, catalog: Catalog, workspace: Path, control: C
         yield _failed(error, workspace)
         return
     try:
-        yield from record(_guarded(recipe, curation, folder, control, run_id, decide), folder)
+        with hold(folder):
+            yield from record(_guarded(_run(recipe, curation, folder, control, decide, about), folder, run_id), folder)
     except GeneratorExit:
         raise
     except BaseException as error:  # noqa: BLE001 - the events themselves could not be written
         yield _failed(error, folder).model_copy(update={"run": run_id})
 
 
-def _guarded(
-    recipe: Recipe, curation: Curation, folder: Path, control: Control, run_id: str, decide: Decide
-) -> Iterator[Event]:
+def resume_run(folder: Path, catalog: Catalog, workspace: Path, control: Control, epochs: int | None = None) -> Iterator[Event]:
+    """Go on with a run where its newest intact checkpoint is; without one, its training begins anew in the same folder.
+
+    `RunStarted` and `Prepared` are sent for who shows the run, but not recorded again; `RunResumed` says where it goes on, and
+    what follows is as it would have been. Before that, nothing in the run's folder is changed. The last event is `RunFinished`
+    or `RunFailed`; as `start_run`, it never raises.
+
+    Args:
+        folder: of the run.
+        catalog: where its names are looked up.
+        workspace: of the run.
+        control: asked between steps whether to go on.
+        epochs: how many more a finished run shall have.
+    """
+    run_id = ""
+    try:
+        with hold(folder) if World.here().first else nullcontext():
+            saved = open_saved(folder, epochs=epochs)
+            run_id = saved.info.id
+            about = {"versions": versions(), "plugins": plugin_versions(catalog)}
+            events = _guarded(_resume(saved, catalog, workspace, control, about), folder, run_id)
+            if not World.here().first:
+                yield from events
+                return
+            if saved.checkpoint is None:
+                go_on(saved)
+            yield from record(events, folder, resumed=saved.checkpoint is not None)
+    except GeneratorExit:
+        raise
+    except BaseException as error:  # noqa: BLE001 - the one funnel
+        yield _failed(error, folder).model_copy(update={"run": run_id})
+
+
+def _guarded(events: Iterator[Event], folder: Path, run_id: str) -> Iterator[Event]:
     """The events of a run, each with its id; any error becomes the last of them."""
     try:
-        for event in _run(recipe, curation, folder, control, decide):
+        for event in events:
             yield event.model_copy(update={"run": run_id})
     except GeneratorExit:
         raise
@@ -96,10 +131,12 @@ def _guarded(
         yield _failed(error, folder).model_copy(update={"run": run_id})
 
 
-def _run(recipe: Recipe, curation: Curation, folder: Path, control: Control, decide: Decide) -> Iterator[Event]:
+def _run(
+    recipe: Recipe, curation: Curation, folder: Path, control: Control, decide: Decide, about: dict[str, Any]
+) -> Iterator[Event]:
     began = time.monotonic()
     config, world = recipe.config, World.here()
-    yield RunStarted(folder=str(folder), config=config.model_dump(mode="json"), epochs=config.run.epochs)
+    yield _started(folder, config)
     if not world.alone:
         world.join(_import_torch(config, world)[1].device)
     if not world.first:
@@ -112,6 +149,37 @@ def _run(recipe: Recipe, curation: Curation, folder: Path, control: Control, dec
     for text in (*images.notes, *_edit_notes(curation.table)):
         yield Note(text=text)
     yield from _data_notes(images, splits)
+    yield from _trained(recipe, images, splits, folder, control, decide, about, began)
+
+
+def _resume(saved: SavedRun, catalog: Catalog, workspace: Path, control: Control, about: dict[str, Any]) -> Iterator[Event]:
+    """A run whose folder is there: from its checkpoint, or from the beginning with the images that it had."""
+    began = time.monotonic() - float(saved.meta.get("seconds", 0.0))
+    recipe, folder, world = saved.recipe(catalog, workspace), saved.info.folder, World.here()
+    yield _started(folder, recipe.config)
+    if not world.alone:
+        world.join(_import_torch(recipe.config, world)[1].device)
+    if saved.taken is None:
+        index, opened = Index(recipe.config.data), recipe.open_images()
+        curation = Curation(opened, recipe.config.data, workspace, alike=lambda: known_alike(opened, index))
+        curation.fix_splits()
+        images, splits = curation.table.taking_part(), curation.table.splits
+    else:
+        images, splits = saved.images(recipe)
+    decide = partial(catalog.resolve, saved.config, workspace=workspace)
+    yield from _trained(recipe, images, splits, folder, control, decide, about, began, saved=saved)
+
+
+def _started(folder: Path, config: TrainConfig) -> RunStarted:
+    return RunStarted(folder=str(folder), config=config.model_dump(mode="json"), epochs=config.run.epochs)
+
+
+def _trained(
+    recipe: Recipe, images: ImageSet, splits: NDArray[np.int8], folder: Path, control: Control, decide: Decide,
+    about: dict[str, Any], began: float, *, saved: SavedRun | None = None,
+) -> Iterator[Event]:  # fmt: skip
+    """Read the images, while torch is imported, and train."""
+    config, world = recipe.config, World.here()
     if not world.first:
         world.wait()  # until the first has read the images and kept them
     source = _source(recipe, images)
@@ -128,7 +196,7 @@ def _run(recipe: Recipe, curation: Curation, folder: Path, control: Control, dec
                     recipe = yield from _decided(recipe, images, splits, decide, folder)
                 yield from session.run_session(session.Given(
                     recipe=recipe, images=images, splits=splits, source=source, place=place, control=control, folder=folder,
-                    began=began,
+                    began=began, about=about, saved=saved,
                 ))  # fmt: skip
             else:
                 yield RunFinished(outcome="cancelled", metrics={}, best_epoch=-1, epochs=0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,50 +13,29 @@ import numpy as np
 from PIL import Image
 
 from tlstudio import paths, safe_io
-from tlstudio.api.dataset import SPLIT_NAMES, TEST, TRAIN, VAL, ImageSet
+from tlstudio.api.dataset import TEST, TRAIN, VAL, ImageSet
 from tlstudio.api.errors import DataError
-from tlstudio.api.events import CheckpointSaved, EpochDone, Event, Note, Prepared, RunFinished
+from tlstudio.api.events import Event, Note, RunFinished
 from tlstudio.api.images import printable
 from tlstudio.data.advice import far_from_photographs
 from tlstudio.data.curation import identity
 from tlstudio.engine import checkpoint
-from tlstudio.engine.about import versions
-from tlstudio.engine.control import Control
-from tlstudio.engine.device import Place, settings_for
-from tlstudio.engine.freeze import apply_plan, make_plan, stage_infos, states
-from tlstudio.engine.loader import ImageSource
-from tlstudio.engine.loop import Training, labelled_rows, train, training_state
+from tlstudio.engine.device import settings_for
+from tlstudio.engine.fingerprint import Taken
+from tlstudio.engine.freeze import make_plan, stage_infos
+from tlstudio.engine.given import Given, prepared
+from tlstudio.engine.keeper import Keeper
+from tlstudio.engine.loop import train
 from tlstudio.engine.model import build_model
 from tlstudio.engine.remarks import remarks
-from tlstudio.registry.catalog import Recipe
+from tlstudio.engine.resume import restarted, resumed
+from tlstudio.engine.training import Training, labelled_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_CHECKPOINT_SECONDS = 60.0
 _SAMPLE = 32
-_LISTED = 1000
 _WELL_ABOVE = 0.98
-
-
-@dataclass(frozen=True, kw_only=True)
-class Given:
-    """What a run has when its images are read.
-
-    Args:
-        splits: ``(N,)`` int8 of `TRAIN`, `VAL`, `TEST` or `NO_SPLIT`.
-        folder: of the run.
-        began: when the run began, of `time.monotonic`.
-    """
-
-    recipe: Recipe
-    images: ImageSet
-    splits: NDArray[np.int8]
-    source: ImageSource
-    place: Place
-    control: Control
-    folder: Path
-    began: float
 
 
 def run_session(given: Given) -> Iterator[Event]:
@@ -66,9 +45,9 @@ def run_session(given: Given) -> Iterator[Event]:
         UserError: in words; anything else is a fault.
     """
     with settings_for(given.place, given.recipe.config.run):
-        training = yield from _prepare(given)
+        training, keeper = yield from _prepare(given)
         try:
-            yield from train(training, after_epoch=_Checkpoints(training, given.folder))
+            yield from train(training, keeper)
         except BaseException:
             with contextlib.suppress(Exception):  # the first error is the one to tell
                 _save_best(training, given.folder)
@@ -78,12 +57,24 @@ def run_session(given: Given) -> Iterator[Event]:
         yield from _finish(training, given.folder, given.began)
 
 
-def _prepare(given: Given) -> Generator[Event, None, Training]:
+def _prepare(given: Given) -> Generator[Event, None, tuple[Training, Keeper]]:
+    """The run as it is before its first step, or as its checkpoint has it."""
+    if given.saved is not None and given.saved.checkpoint is not None:
+        return (yield from resumed(given, given.saved, given.saved.checkpoint))
+    training, taken = yield from _begun(given)
+    if given.saved is not None:
+        yield from restarted(given, given.saved, taken)
+    about = {**given.about, "data": taken.fingerprint}
+    return training, Keeper(training, given.folder, about, given.began)
+
+
+def _begun(given: Given) -> Generator[Event, None, tuple[Training, Taken]]:
     recipe, images, source = given.recipe, given.images, given.source
     config = recipe.config
     bad = np.fromiter(source.unreadable, dtype=np.int64)
     rows = {split: np.setdiff1d(labelled_rows(images, given.splits, split), bad) for split in (TRAIN, VAL, TEST)}
     _require_enough(images, rows[TRAIN], len(bad))
+    taken = Taken.of(images, rows, source.sizes)
     backbone, report = build_model(recipe, len(images.classes))
     plan = make_plan(recipe.strategy, recipe.strategy_options, stage_infos(backbone), epoch=0, epochs=config.run.epochs,
                      pretrained=recipe.weights.path is not None)  # fmt: skip
@@ -92,16 +83,8 @@ def _prepare(given: Given) -> Generator[Event, None, Training]:
                         loaded=frozenset(() if report is None else report.matched))  # fmt: skip
     excluded = {images.keys[row]: reason for row, reason in sorted(source.unreadable.items())}
     if training.world.first:
-        _write_split(given.folder, images, rows, excluded)
-    yield Prepared(
-        classes=images.classes,
-        images={name: len(rows[split]) for split, name in enumerate(SPLIT_NAMES)},
-        excluded={printable(key): reason for key, reason in list(excluded.items())[:_LISTED]},
-        stages=states(plan, stage_infos(backbone), apply_plan(backbone, plan)),
-        device=given.place.title,
-        weights=recipe.weights.title,
-        steps_per_epoch=training.steps_per_epoch,
-    )
+        safe_io.write_json(given.folder / "split.json", {**taken.record(), "excluded": excluded})
+    yield prepared(training, taken, plan, excluded)
     if report is None:
         yield Note(level="warning", text="The network starts from random values, not from trained weights: expect to need "
                    "many images and epochs.")  # fmt: skip
@@ -117,7 +100,7 @@ def _prepare(given: Given) -> Generator[Event, None, Training]:
                    + (", …" if len(excluded) > 3 else ""))  # fmt: skip
     yield from remarks(training, plan)
     yield from _distance_advice(training)
-    return training
+    return training, taken
 
 
 def _distance_advice(run: Training) -> Iterator[Event]:
@@ -151,27 +134,6 @@ def _require_enough(images: ImageSet, rows: NDArray[np.int64], bad: int) -> None
             f"All training images are of one class ({images.classes[int(present[0])]}).",
             hint="A classifier needs images of at least two classes.",
         )
-
-
-class _Checkpoints:
-    """Saves after an epoch, at most once a minute, and always after the last."""
-
-    def __init__(self, run: Training, folder: Path) -> None:
-        self._run = run
-        self._folder = folder
-        self._saved = time.monotonic()
-
-    def __call__(self, done: EpochDone, last: bool) -> Iterator[Event]:
-        if not last and time.monotonic() - self._saved < _CHECKPOINT_SECONDS:
-            return
-        self._saved = time.monotonic()
-        run = self._run
-        if not run.world.first:
-            return
-        meta = {"epoch": done.epoch, "classes": list(run.images.classes), "config": run.recipe.config.model_dump(mode="json"),
-                "versions": versions()}  # fmt: skip
-        path = checkpoint.save_checkpoint(self._folder, done.step, training_state(run), meta, best=run.best.step)
-        yield CheckpointSaved(epoch=done.epoch, step=done.step, path=str(path))
 
 
 def _finish(run: Training, folder: Path, began: float) -> Iterator[Event]:
@@ -222,8 +184,3 @@ def _underfit_advice(run: Training, prefix: str) -> Iterator[Event]:
             text=f"The head alone reaches {100 * accuracy:.1f} % on images it has not seen. Train again with the last stages "
             "learning to see whether the images need it.",
         )
-
-
-def _write_split(folder: Path, images: ImageSet, rows: dict[int, NDArray[np.int64]], excluded: dict[str, str]) -> None:
-    keys = {SPLIT_NAMES[split]: [images.keys[row] for row in part] for split, part in rows.items()}
-    safe_io.write_json(folder / "split.json", {"classes": list(images.classes), **keys, "excluded": excluded})

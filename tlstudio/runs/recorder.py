@@ -5,28 +5,42 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import IO
 
 from tlstudio import safe_io
-from tlstudio.api.events import CheckpointSaved, EpochDone, Event, Progress, RunFailed, RunFinished
+from tlstudio.api.events import CheckpointSaved, EpochDone, Event, Progress, RunFailed, RunFinished, RunResumed
 from tlstudio.runs.replay import EVENTS_FILE
 from tlstudio.runs.store import heartbeat
 
-_DURABLE = (EpochDone, CheckpointSaved, RunFinished, RunFailed)
+_DURABLE = (EpochDone, CheckpointSaved, RunResumed, RunFinished, RunFailed)
 _HEARTBEAT_SECONDS = 5.0
 
 
-def record(events: Iterable[Event], folder: Path) -> Iterator[Event]:
-    """Pass events on, each written first. What ends an epoch or the run is synced to the disk at once."""
+def record(events: Iterable[Event], folder: Path, *, resumed: bool = False) -> Iterator[Event]:
+    """Pass events on, each written first. What ends an epoch or the run is synced to the disk at once.
+
+    Args:
+        resumed: the run goes on: nothing is written before `RunResumed`, so that a run which cannot go on stays as it was.
+    """
     beat = 0.0
-    with safe_io.open_append(folder / EVENTS_FILE) as file:
+    with ExitStack() as stack:
+        file: IO[bytes] | None = None
         for event in events:
-            if not isinstance(event, Progress):  # tells nothing afterwards
-                file.write(event.model_dump_json().encode() + b"\n")
-                file.flush()
-            if isinstance(event, _DURABLE):
-                os.fsync(file.fileno())
+            if file is None and (not resumed or isinstance(event, RunResumed)):
+                file = stack.enter_context(safe_io.open_append(folder / EVENTS_FILE))
+            if file is not None:
+                _write(event, file)
             if time.monotonic() - beat > _HEARTBEAT_SECONDS:
                 beat = time.monotonic()
                 heartbeat(folder)
             yield event
+
+
+def _write(event: Event, file: IO[bytes]) -> None:
+    if not isinstance(event, Progress):  # tells nothing afterwards
+        file.write(event.model_dump_json().encode() + b"\n")
+        file.flush()
+    if isinstance(event, _DURABLE):
+        os.fsync(file.fileno())

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -20,6 +21,8 @@ from tlstudio import safe_io
 from tlstudio.api.config import TrainConfig
 from tlstudio.api.errors import UserError
 from tlstudio.api.events import EpochDone, RunFailed, RunFinished
+from tlstudio.runs.checkpoints import settle_result
+from tlstudio.runs.lock import is_held
 from tlstudio.runs.replay import read_events
 
 Status = Literal["completed", "stopped", "cancelled", "failed", "interrupted", "running"]
@@ -122,6 +125,8 @@ def recent_backbones(workspace: Path, runs: int = 20) -> tuple[str, ...]:
 
 def read_run(folder: Path) -> RunInfo | None:
     """One run from its folder; ``None`` where there is no readable ``run.json``."""
+    with contextlib.suppress(OSError):
+        settle_result(folder)
     try:
         about = json.loads((folder / "run.json").read_bytes())
         config = json.loads((folder / "config.json").read_bytes())
@@ -207,6 +212,9 @@ def heartbeat(folder: Path) -> None:
 
 
 def _is_alive(folder: Path) -> bool:
+    held = is_held(folder)
+    if held is not None:
+        return held
     try:
         return time.time() - (folder / "run.json").stat().st_mtime < _ALIVE_SECONDS
     except OSError:

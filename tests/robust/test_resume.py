@@ -1,0 +1,86 @@
+"""A run that was broken off at any step goes on and ends as it would have ended, to the last bit."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from robust_runs import assert_same_run, folder_of, resume, steps
+from training import OPTIMIZERS, run
+
+from tlstudio.engine import loop
+from tlstudio.engine.control import Control
+
+KINDS = {
+    "head-only, cached features": ("freezing.strategy=freezing/head-only",),
+    "head-only, cached views": ("freezing.strategy=freezing/head-only", "augment.preset=light", "augment.views=2"),
+    "full": ("freezing.strategy=freezing/full", "optim.learning_rate=0.01"),
+    "gradual": ("freezing.strategy=freezing/gradual", "optim.learning_rate=0.01"),
+    "thawed and frozen again": ("freezing.strategy=freezing/thaw", "optim.learning_rate=0.01", "optim.ema_decay=0.9"),
+    "averaged and accumulated": ("freezing.strategy=freezing/full", "optim.ema_decay=0.9", "optim.accumulate=3"),
+    "lora": ("freezing.strategy=freezing/lora", "freezing.options.rank=1", "optim.learning_rate=0.01"),
+    "mixup": ("freezing.strategy=freezing/full", "augment.mixup=0.4", "augment.cutmix=1"),
+    "l2-sp": ("freezing.strategy=freezing/l2-sp", "optim.schedule=plateau", "optim.plateau_patience=1", "run.patience=6"),
+    "balanced": ("freezing.strategy=freezing/full", "optim.balance=sampling", "optim.schedule=one_cycle"),
+}
+USUAL = ("run.epochs=4", "run.batch_size=8")  # 38 training images: five batches an epoch
+
+
+@pytest.fixture(autouse=True)
+def _every_step_is_told(monkeypatch):
+    monkeypatch.setattr(loop, "_REPORT_SECONDS", 0.0)
+
+
+def stopped_at(step, catalog, workspace, *settings, monkeypatch):
+    """The events of a run that the user stops during this optimiser step."""
+    control, taken = Control(), []
+    real = loop.take_step
+
+    def counted(*arguments, **named):
+        real(*arguments, **named)
+        taken.append(step)
+        if len(taken) == step:
+            control.stop()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "take_step", counted)
+        events = run(catalog, workspace, *settings, control=control)
+    assert len(taken) == step
+    return events
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_from_any_step_it_ends_as_if_nothing_had_been(gradual_catalog, photos, tmp_path, monkeypatch, kind):
+    settings = (f"data.path={photos}", *USUAL, *KINDS[kind])
+    whole = run(gradual_catalog, tmp_path, *settings)
+    assert whole[-1].event == "RunFinished", whole[-1]
+    each = whole[-1].epochs and max(steps(folder_of(whole))) // whole[-1].epochs
+    for step in (1, each, each + 1, 2 * each - 1, 3 * each):
+        broken = stopped_at(step, gradual_catalog, tmp_path, *settings, monkeypatch=monkeypatch)
+        folder = folder_of(broken)
+        again = resume(gradual_catalog, tmp_path, folder, on_event=lambda _: torch.rand(3))
+        assert again[-1].event == "RunFinished", again[-1]
+        resumed = next(event for event in again if event.event == "RunResumed")
+        assert (resumed.step, resumed.exact, resumed.why) == (step, True, "")
+        assert_same_run(folder_of(whole), folder)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_optimiser_goes_on(tiny_catalog, photos, tmp_path, monkeypatch, optimizer):
+    settings = (f"data.path={photos}", "run.epochs=2", "run.batch_size=8", "freezing.strategy=freezing/full")
+    settings += (f"optim.optimizer={optimizer}",)
+    whole = run(tiny_catalog, tmp_path, *settings)
+    broken = stopped_at(7, tiny_catalog, tmp_path, *settings, monkeypatch=monkeypatch)
+    resume(tiny_catalog, tmp_path, folder_of(broken))
+    assert_same_run(folder_of(whole), folder_of(broken))
+
+
+def test_broken_off_twice(tiny_catalog, photos, tmp_path, monkeypatch):
+    settings = (f"data.path={photos}", *USUAL, *KINDS["full"])
+    whole = run(tiny_catalog, tmp_path, *settings)
+    folder = folder_of(stopped_at(3, tiny_catalog, tmp_path, *settings, monkeypatch=monkeypatch))
+    control = Control()
+    resume(tiny_catalog, tmp_path, folder, control=control,
+           on_event=lambda event: control.stop() if event.event == "StepDone" and event.step == 12 else None)  # fmt: skip
+    again = resume(tiny_catalog, tmp_path, folder)
+    assert next(event.step for event in again if event.event == "RunResumed") == 12
+    assert_same_run(folder_of(whole), folder)

@@ -1,0 +1,87 @@
+"""Saves checkpoints while a run trains: every few minutes, after epochs, when it is held, and when it is stopped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tlstudio import safe_io
+from tlstudio.api.events import CheckpointSaved, EpochDone, Event
+from tlstudio.engine import checkpoint
+from tlstudio.engine.machine import machine
+from tlstudio.engine.state import is_finite, training_state
+from tlstudio.engine.training import Training
+from tlstudio.runs.replay import EVENTS_FILE
+
+_AFTER_EPOCH = 60.0  # seconds at least between checkpoints after epochs,
+_TIMES_COST = 50.0  # and so many times what the last one took: 2 % of the run
+
+
+class Keeper:
+    """Of one run.
+
+    Args:
+        run: what trains.
+        folder: of the run.
+        about: what else ``meta.json`` says: the data's fingerprint, versions.
+        began: when the run began, of `time.monotonic`, less what it had taken before it was resumed.
+        resumed_from: step of the checkpoint that it goes on from, which stays.
+    """
+
+    def __init__(
+        self, run: Training, folder: Path, about: Mapping[str, Any], began: float, *, resumed_from: int | None = None
+    ) -> None:
+        self._run, self._folder, self._about, self._began = run, folder, about, began
+        self._resumed_from = resumed_from
+        self._saved = time.monotonic()
+        self._step = run.step if resumed_from is not None else 0
+        self._every = 60.0 * run.recipe.config.run.checkpoint_minutes
+        self._cost = 0.0
+
+    def due(self) -> bool:
+        """Whether the time has come; the engine asks before every batch."""
+        return time.monotonic() - self._saved >= self._every
+
+    def now(self) -> Iterator[Event]:
+        """Save the run as it is at the end of a step, unless that is done, or what it has learned is no number."""
+        run, began = self._run, time.monotonic()
+        if run.step == self._step or not is_finite(run):
+            return
+        state = training_state(run)
+        self._step = run.step
+        if run.world.first:
+            keep = {run.best.step} | ({self._resumed_from} if self._resumed_from is not None else set())
+            path = checkpoint.save_checkpoint(self._folder, run.step, state, self._meta(), keep=keep)
+            self._saved = time.monotonic()
+            self._cost = self._saved - began
+            yield CheckpointSaved(epoch=len(run.history), step=run.step, path=str(path))
+
+    def after_epoch(self, done: EpochDone, last: bool) -> Iterator[Event]:
+        """Save, where the last time is long enough ago, and always after the last epoch."""
+        pause = max(min(_AFTER_EPOCH, self._every), _TIMES_COST * self._cost)
+        if last or self._run.world.from_first(self.due() or time.monotonic() - self._saved >= pause):
+            yield from self.now()
+
+    def _meta(self) -> dict[str, Any]:
+        run = self._run
+        return {
+            **self._about,
+            "epoch": len(run.history),
+            "batch": run.batch,
+            "classes": list(run.images.classes),
+            "config": run.recipe.config.model_dump(mode="json"),
+            "machine": machine(run.place, run.world),
+            "cut": run.cut.record(),
+            "weights": {"title": run.recipe.weights.title, "path": _text(run.recipe.weights.path),
+                        "sha256": run.recipe.weights.sha256, "parent": run.recipe.weights.parent},
+            "preprocessing": asdict(run.recipe.preprocessing),
+            "events": safe_io.sync_file(self._folder / EVENTS_FILE),
+            "seconds": time.monotonic() - self._began,
+        }  # fmt: skip
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
