@@ -26,6 +26,7 @@ from tlstudio.api.errors import ExitCode, UserError
 
 TEMPORARY_PREFIX = ".tmp-"
 _BLOCK = 2**20
+_GONE = {getattr(errno, name, None) for name in ("EIO", "ESTALE", "ENOTCONN", "ETIMEDOUT", "ENODEV", "EHOSTDOWN")} - {None}
 _LEFTOVER = re.compile(re.escape(TEMPORARY_PREFIX) + r"(\d+)-([0-9a-f]{6})-")
 
 
@@ -114,7 +115,22 @@ def open_append(path: Path) -> IO[bytes]:
         file.seek(-1, os.SEEK_END)
         if file.read(1) != b"\n":
             file.write(b"\n")
-    return _watched(file, "append")
+            file.flush()
+    return file
+
+
+def append(file: IO[bytes], data: bytes) -> None:
+    """Add bytes to the end of a file of `open_append`: all of them or, where there is no room, none; raises `OSError`."""
+    _count("append")
+    end = os.fstat(file.fileno()).st_size
+    left = memoryview(data)
+    try:
+        while left:
+            left = left[os.write(file.fileno(), left) :]
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.ftruncate(file.fileno(), end)
+        raise
 
 
 def sync_file(path: Path) -> int:
@@ -227,6 +243,11 @@ def as_user_error(error: BaseException, folder: Path) -> UserError | None:
             hint="Free some space or choose another workspace. What was saved before is intact.",
             exit_code=ExitCode.DISK_FULL,
         )
+    if isinstance(error, OSError) and error.errno in _GONE:
+        return UserError(
+            f"The drive with {folder} cannot be reached.", detail=str(error), hint="Check that it is connected.",
+            exit_code=ExitCode.RETRY,
+        )  # fmt: skip
     if isinstance(error, PermissionError) or (isinstance(error, OSError) and error.errno == errno.EROFS):
         return UserError(
             f"No permission to write in {folder}.", detail=str(error), hint="Choose a workspace that you may write to."

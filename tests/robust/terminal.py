@@ -40,14 +40,14 @@ class Terminal:
     server: subprocess.Popen[str]
     workspace: Path
 
-    def start(self, *words: str | Path) -> Child:
+    def start(self, *words: str | Path, fault: str = "") -> Child:
         line = [*map(str, words), "--workspace", str(self.workspace)]
-        self.server.stdin.write(json.dumps(line) + "\n")
+        self.server.stdin.write(json.dumps([fault, line]) + "\n")
         self.server.stdin.flush()
         return Child(int(self.server.stdout.readline()), self.server)
 
-    def call(self, *words: str | Path) -> int:
-        return self.start(*words).wait()
+    def call(self, *words: str | Path, fault: str = "") -> int:
+        return self.start(*words, fault=fault).wait()
 
 
 @contextlib.contextmanager
@@ -66,6 +66,7 @@ def serve() -> None:
 
     import tlstudio.engine.session  # noqa: F401 - so that no child has to import torch
     import tlstudio.registry as registry
+    from tlstudio import faults
     from tlstudio.api import BackboneSpec, Preprocessing
     from tlstudio.cli.app import main
 
@@ -82,9 +83,12 @@ def serve() -> None:
             import torch
 
             torch.set_num_threads(1)
+            fault, words = json.loads(line)
+            os.environ["TLSTUDIO_FAULT"] = fault
+            faults.active = faults.from_environment()
             os.dup2(nowhere, 1)
             os.dup2(nowhere, 2)
-            os._exit(main(json.loads(line)))
+            os._exit(main(words))
         print(pid, file=answers, flush=True)
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), file=answers, flush=True)
 

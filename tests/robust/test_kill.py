@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import time
 
 import pytest
 from robust.terminal import terminal
@@ -16,10 +17,9 @@ from tlstudio.runs.store import list_runs, read_run
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="SIGKILL and fork")
 
-_LONGEST = 1.5  # seconds until a kill
 SETTINGS = (
     "model.backbone=test/tiny", "model.weights=none", "freezing.strategy=freezing/full", "optim.learning_rate=0.01",
-    "run.epochs=12", "run.batch_size=4", "optim.ema_decay=0.9", "run.checkpoint_minutes=0.002",
+    "run.epochs=8", "run.batch_size=4", "optim.ema_decay=0.9", "run.checkpoint_minutes=0.003",
 )  # fmt: skip
 
 
@@ -38,7 +38,9 @@ def only_run(line):
 @pytest.mark.timeout(0)
 def test_kills_at_random_instants_change_nothing(line, photos, tmp_path, kills):
     line.workspace = tmp_path / "whole"
+    began = time.monotonic()
     assert line.call("train", photos, *SETTINGS) == 0
+    longest = time.monotonic() - began  # machines differ, and what else they do
     whole = only_run(line)
     chance, left, number, resumed = random.Random(kills), kills, 0, 0
     while left:
@@ -47,7 +49,7 @@ def test_kills_at_random_instants_change_nothing(line, photos, tmp_path, kills):
         words = ("train", photos, *SETTINGS)
         while True:
             child = line.start(*words)
-            status = child.wait(chance.uniform(0.0, _LONGEST)) if left else child.wait()
+            status = child.wait(chance.uniform(0.0, longest)) if left else child.wait()
             if status is None:
                 child.kill()
                 status = child.wait()
@@ -66,7 +68,7 @@ def test_kills_at_random_instants_change_nothing(line, photos, tmp_path, kills):
             break
         assert line.call("runs", "verify", only_run(line)) == 0
         assert_same_run(whole, only_run(line))
-        assert not [path for path in (line.workspace / "runs").rglob(".tmp-*") if path.parent != line.workspace / "runs"]
+        assert not list((line.workspace / "runs").rglob(".tmp-*"))
     assert resumed
 
 
@@ -89,7 +91,7 @@ def test_the_first_signal_saves_and_the_run_goes_on_later(line, photos, tmp_path
     assert_same_run(whole, folder)
     assert line.call("runs", "resume", folder) == 2
     assert line.call("runs", "extend", folder, "1") == 0
-    assert read_run(folder).epochs_done == 13
+    assert read_run(folder).epochs_done == 9
 
 
 def test_verify_names_what_is_damaged_and_ends_with_4(line, photos, tmp_path):

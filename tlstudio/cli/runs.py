@@ -9,6 +9,7 @@ import typer
 
 from tlstudio.cli import output
 from tlstudio.cli.session import session_of
+from tlstudio.cli.train import Full, OnFull
 
 if TYPE_CHECKING:
     from tlstudio.runs.store import RunInfo
@@ -68,9 +69,9 @@ def show(context: typer.Context, run: Run, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def resume(context: typer.Context, run: Run, as_json: AsJson = False) -> None:
+def resume(context: typer.Context, run: Run, on_full: OnFull = Full.PAUSE, as_json: AsJson = False) -> None:
     """Go on with a run that was stopped or broke off, where its newest checkpoint is."""
-    raise typer.Exit(_go_on(context, run, None, as_json=as_json))
+    raise typer.Exit(_go_on(context, run, None, on_full, as_json=as_json))
 
 
 @app.command()
@@ -78,20 +79,22 @@ def extend(
     context: typer.Context,
     run: Run,
     epochs: Annotated[int, typer.Argument(metavar="EPOCHS", min=1, help="How many epochs more.")],
+    on_full: OnFull = Full.PAUSE,
     as_json: AsJson = False,
 ) -> None:
     """Give a run more epochs, and go on with it."""
-    raise typer.Exit(_go_on(context, run, epochs, as_json=as_json))
+    raise typer.Exit(_go_on(context, run, epochs, on_full, as_json=as_json))
 
 
-def _go_on(context: typer.Context, run: str, epochs: int | None, *, as_json: bool) -> int:
+def _go_on(context: typer.Context, run: str, epochs: int | None, on_full: Full, *, as_json: bool) -> int:
     from tlstudio.cli.train import errors_as_events, follow
     from tlstudio.engine.run import resume_run
 
     session = session_of(context)
     with errors_as_events(as_json):
         folder, catalog = session.run(run).folder, session.catalog()
-    return follow(lambda control: resume_run(folder, catalog, session.workspace, control, epochs), as_json=as_json)
+    return follow(lambda control: resume_run(folder, catalog, session.workspace, control, epochs),
+                  as_json=as_json, on_full=on_full)  # fmt: skip
 
 
 @app.command()

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from enum import StrEnum
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -34,6 +35,16 @@ Preset = Annotated[
         "Without it the images are looked at.",
     ),
 ]  # fmt: skip
+
+
+class Full(StrEnum):
+    """What a run does when the disk is full."""
+
+    PAUSE = "pause"
+    EXIT = "exit"
+
+
+OnFull = Annotated[Full, typer.Option("--on-full", help="When the disk is full: wait for room, or end with 28.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
@@ -50,6 +61,7 @@ def train(
     ],
     settings: Settings = None,
     preset: Preset = None,
+    on_full: OnFull = Full.PAUSE,
     as_json: AsJson = False,
 ) -> None:
     """Train a model.
@@ -61,7 +73,7 @@ def train(
     with errors_as_events(as_json):
         catalog = session.catalog()
         config = _with_preset(configure(source, settings or [], catalog, session.workspace), preset)
-    raise typer.Exit(run(config, catalog, session, as_json=as_json))
+    raise typer.Exit(run(config, catalog, session, as_json=as_json, on_full=on_full))
 
 
 def demo(
@@ -170,23 +182,24 @@ def _starting_point(source: str, catalog: Catalog) -> tuple[TrainConfig, list[st
     return TrainConfig(data=DataConfig(path=os.path.abspath(path))), []
 
 
-def run(config: TrainConfig, catalog: Catalog, session: Session, *, as_json: bool) -> int:
+def run(config: TrainConfig, catalog: Catalog, session: Session, *, as_json: bool, on_full: Full = Full.PAUSE) -> int:
     """Train to the end and show it; returns the exit status of the command."""
-    return follow(lambda control: _events(config, catalog, session, control), as_json=as_json)
+    return follow(lambda control: _events(config, catalog, session, control), as_json=as_json, on_full=on_full)
 
 
-def follow(run_events: Callable[[Control], Iterator[Event]], *, as_json: bool) -> int:
+def follow(run_events: Callable[[Control], Iterator[Event]], *, as_json: bool, on_full: Full) -> int:
     """Show a run to its end; returns the exit status of the command.
 
     Args:
         run_events: begins the run, which the control steers.
+        on_full: what to do when it cannot be saved.
     """
     from tlstudio.api.events import RunFailed, RunFinished
     from tlstudio.cli import progress
     from tlstudio.engine.control import Control
     from tlstudio.engine.world import World
 
-    control = Control()
+    control = Control(waits_for_room=on_full is Full.PAUSE)
     with _signals(control) as caught:
         if not World.here().first:  # of several processes that train together, the first tells what happens
             *_, end = run_events(control)

@@ -9,9 +9,14 @@ Wish = Literal["go", "stop", "cancel"]
 
 
 class Control:
-    """Thread-safe wishes of the user. ``stop`` keeps the best model so far, ``cancel`` keeps nothing."""
+    """Thread-safe wishes of the user. ``stop`` keeps the best model so far, ``cancel`` keeps nothing.
 
-    def __init__(self) -> None:
+    Args:
+        waits_for_room: whether a run that cannot be saved (a full disk) is held until it can; otherwise it ends.
+    """
+
+    def __init__(self, *, waits_for_room: bool = True) -> None:
+        self.waits_for_room = waits_for_room
         self._running = threading.Event()
         self._running.set()
         self._wish: Wish = "go"
@@ -19,6 +24,10 @@ class Control:
     def pause(self) -> None:
         """Hold after the current step."""
         self._running.clear()
+
+    def wait(self, seconds: float) -> None:
+        """Wait while paused, at most so long."""
+        self._running.wait(seconds)
 
     def resume(self) -> None:
         """Go on."""

@@ -12,6 +12,7 @@ from tlstudio import safe_io
 from tlstudio.api.events import CheckpointSaved, EpochDone, Event
 from tlstudio.engine import checkpoint
 from tlstudio.engine.machine import machine
+from tlstudio.engine.patient import patiently
 from tlstudio.engine.state import is_finite, training_state
 from tlstudio.engine.training import Training
 from tlstudio.runs.replay import EVENTS_FILE
@@ -54,7 +55,10 @@ class Keeper:
         self._step = run.step
         if run.world.first:
             keep = {run.best.step} | ({self._resumed_from} if self._resumed_from is not None else set())
-            path = checkpoint.save_checkpoint(self._folder, run.step, state, self._meta(), keep=keep)
+            path = yield from patiently(
+                lambda: checkpoint.save_checkpoint(self._folder, run.step, state, self._meta(), keep=keep),
+                self._folder, run.control,
+            )  # fmt: skip
             self._saved = time.monotonic()
             self._cost = self._saved - began
             yield CheckpointSaved(epoch=len(run.history), step=run.step, path=str(path))

@@ -30,12 +30,13 @@ from tlstudio.engine.about import plugin_versions, versions
 from tlstudio.engine.control import Control
 from tlstudio.engine.failure import failed as _failed
 from tlstudio.engine.loader import ImageSource, open_pictures
+from tlstudio.engine.patient import patiently
 from tlstudio.engine.saved import SavedRun, go_on, open_saved
 from tlstudio.engine.world import World
 from tlstudio.registry.catalog import Catalog, Recipe
 from tlstudio.registry.presets import Situation, preset_for, why
 from tlstudio.runs.lock import hold
-from tlstudio.runs.recorder import record
+from tlstudio.runs.recorder import Patiently, record
 from tlstudio.runs.store import create_run
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ def start_run(config: TrainConfig, catalog: Catalog, workspace: Path, control: C
         return
     try:
         with hold(folder):
-            yield from record(_guarded(_run(recipe, curation, folder, control, decide, about), folder, run_id), folder)
+            events = _guarded(_run(recipe, curation, folder, control, decide, about), folder, run_id)
+            yield from record(events, folder, patiently=_waiting(folder, control, run_id))
     except GeneratorExit:
         raise
     except BaseException as error:  # noqa: BLE001 - the events themselves could not be written
@@ -113,11 +115,22 @@ def resume_run(folder: Path, catalog: Catalog, workspace: Path, control: Control
                 return
             if saved.checkpoint is None:
                 go_on(saved)
-            yield from record(events, folder, resumed=saved.checkpoint is not None)
+            waiting = _waiting(folder, control, run_id)
+            yield from record(events, folder, resumed=saved.checkpoint is not None, patiently=waiting)
     except GeneratorExit:
         raise
     except BaseException as error:  # noqa: BLE001 - the one funnel
         yield _failed(error, folder).model_copy(update={"run": run_id})
+
+
+def _waiting(folder: Path, control: Control, run_id: str) -> Patiently:
+    """Writes events, and waits where they cannot be written."""
+
+    def write(action: Callable[[], None]) -> Iterator[Event]:
+        for event in patiently(action, folder, control):
+            yield event.model_copy(update={"run": run_id})
+
+    return write
 
 
 def _guarded(events: Iterator[Event], folder: Path, run_id: str) -> Iterator[Event]:

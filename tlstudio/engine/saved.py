@@ -95,7 +95,7 @@ def open_saved(folder: Path, *, epochs: int | None) -> SavedRun:
         raise UserError(f"{folder} is no run.", hint="`tlstudio runs list` shows them.")
     if epochs is None and info.status == "completed":
         raise UserError(f"The run {info.id} is finished.", hint=f"Give it more epochs: tlstudio runs extend {info.id} N.")
-    for place in (folder, folder / "ckpt"):
+    for place in (folder.parent, folder, folder / "ckpt"):
         safe_io.remove_leftovers(place)
     checkpoint, damaged = newest_intact(folder)
     meta = read_meta(checkpoint) if checkpoint is not None else {}

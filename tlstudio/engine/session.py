@@ -27,6 +27,7 @@ from tlstudio.engine.given import Given, prepared
 from tlstudio.engine.keeper import Keeper
 from tlstudio.engine.loop import train
 from tlstudio.engine.model import build_model
+from tlstudio.engine.patient import patiently
 from tlstudio.engine.remarks import remarks
 from tlstudio.engine.resume import restarted, resumed
 from tlstudio.engine.training import Training, labelled_rows
@@ -139,7 +140,7 @@ def _require_enough(images: ImageSet, rows: NDArray[np.int64], bad: int) -> None
 def _finish(run: Training, folder: Path, began: float) -> Iterator[Event]:
     wish = run.control.wish
     cancelled = wish == "cancel" or run.best.epoch < 0
-    model = "" if cancelled else str(_save_best(run, folder) or "")
+    model = "" if cancelled else str((yield from patiently(lambda: _save_best(run, folder), folder, run.control)) or "")
     prefix = "val" if len(run.val_rows) else "train"
     metrics = {f"{prefix}_{name}": value for name, value in run.best.metrics.items()}
     yield from _underfit_advice(run, prefix)

@@ -54,10 +54,10 @@ def holder_of(folder: Path) -> str:
 
 
 def is_held(folder: Path) -> bool | None:
-    """Whether a process works on a run; ``None`` where only its heartbeat can tell, since it is one of another machine."""
+    """Whether a process works on a run; ``None`` where only its heartbeat can tell: nobody says, or one of another machine."""
     holder = _holder(folder)
     if holder is None:
-        return False
+        return False if (folder / LOCK_FILE).exists() else None
     return safe_io.is_alive(holder[0]) if holder[1] == platform.node() else None
 
 

@@ -91,6 +91,7 @@ def create_run(workspace: Path, config: TrainConfig, about: dict[str, Any]) -> t
     data = Path(config.data.path).stem if config.data.path else (config.data.dataset or "data").rpartition("/")[2]
     parts = (time.strftime("%Y-%m-%d"), config.model.backbone.rpartition("/")[2], data, run_id)
     folder = runs_folder(workspace) / "_".join(_UNSAFE.sub("-", part).strip("-.")[:40] or "data" for part in parts)
+    safe_io.remove_leftovers(runs_folder(workspace))
     with safe_io.atomic_folder(folder) as temporary:
         safe_io.write_json(temporary / "run.json", {"format": 1, "id": run_id, "created": time.time(), **about})
         safe_io.write_json(temporary / "config.json", config.model_dump(mode="json"))

@@ -32,6 +32,7 @@ UNITS = {
     "optim.plateau_patience": "epochs",
     "optim.accumulate": "batches",
     "run.patience": "epochs",
+    "run.checkpoint_minutes": "min",
     "run.batch_size": "images",
     "run.cache_gigabytes": "GB",
     "augment.views": "views",

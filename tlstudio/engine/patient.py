@@ -1,0 +1,44 @@
+"""Cannot save is no end: the run is held, and what could not be written is tried again until it can."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import TypeVar
+
+from tlstudio import safe_io
+from tlstudio.api.events import Event, Note, RunPaused
+from tlstudio.engine.control import Control
+
+_Result = TypeVar("_Result")
+_AGAIN = 30.0  # seconds
+
+
+def patiently(action: Callable[[], _Result], folder: Path, control: Control) -> Generator[Event, None, _Result]:
+    """Do what writes to a folder; where that fails for want of room or of the drive, hold the run, and try again.
+
+    It is tried every half a minute, and at once when the user says to go on. What was held before stays held.
+
+    Raises:
+        UserError: it cannot be written, and the control does not want to wait, or the user has stopped the run meanwhile.
+    """
+    held, waiting = control.paused, False
+    while True:
+        try:
+            result = action()
+        except Exception as error:
+            told = safe_io.as_user_error(error, folder)
+            if told is None:
+                raise
+            if not control.waits_for_room or control.wish != "go":
+                raise told from error
+            control.pause()
+            if not waiting:
+                yield RunPaused(reason=told.title, hint=told.hint)
+                yield Note(level="warning", text=f"Held: {told.title} {told.hint} It goes on by itself then.")
+            waiting = True
+            control.wait(_AGAIN)
+        else:
+            if waiting and not held:
+                control.resume()
+            return result
