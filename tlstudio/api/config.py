@@ -238,6 +238,9 @@ class RunConfig(_Section):
         description="By how much the accuracy must rise for patience to begin anew, such as 0.001; 0 = any better epoch.",
     )  # fmt: skip
     name: str = Field("", max_length=200, title="Name", description="A name for your own use.")
+    observers: bool = Field(
+        True, title="Observers", description="Let observer plugins, such as TensorBoard's, hear what the run tells."
+    )
     plan: Literal["auto", "measure", "reference"] = Field(
         "auto", title="Computing",
         description="How the fastest way to compute is found. Auto: measured once for a machine and a network. Measure: anew. "

@@ -31,6 +31,7 @@ from tlstudio.engine.failure import failed as _failed
 from tlstudio.engine.loader import ImageSource, open_pictures
 from tlstudio.engine.world import World
 from tlstudio.registry.catalog import Catalog, Recipe
+from tlstudio.registry.observers import observed
 from tlstudio.registry.presets import Situation, preset_for, why
 from tlstudio.runs.recorder import record
 from tlstudio.runs.store import create_run
@@ -76,7 +77,8 @@ def start_run(config: TrainConfig, catalog: Catalog, workspace: Path, control: C
         yield _failed(error, workspace)
         return
     try:
-        yield from record(_guarded(recipe, curation, folder, control, run_id, decide), folder)
+        events = _guarded(recipe, curation, folder, control, run_id, decide)
+        yield from record(observed(events, catalog, recipe.config, folder), folder)
     except GeneratorExit:
         raise
     except BaseException as error:  # noqa: BLE001 - the events themselves could not be written
