@@ -6,14 +6,14 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tlstudio.cli import output, screen
+from tlstudio.cli import output, repeat, screen
 from tlstudio.cli.session import Session, session_of
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ def train(
     ],
     settings: Settings = None,
     preset: Preset = None,
+    times: repeat.Repeat = None,
+    folds: repeat.Folds = None,
     as_json: AsJson = False,
 ) -> None:
     """Train a model.
@@ -61,6 +63,8 @@ def train(
     with _errors_as_events(as_json):
         catalog = session.catalog()
         config = _with_preset(configure(source, settings or [], catalog, session.workspace), preset)
+        if times or folds:
+            raise typer.Exit(repeat.train_group(config, catalog, session, repeat=times, folds=folds, as_json=as_json))
     raise typer.Exit(run(config, catalog, session, as_json=as_json))
 
 
@@ -170,8 +174,14 @@ def _starting_point(source: str, catalog: Catalog) -> tuple[TrainConfig, list[st
     return TrainConfig(data=DataConfig(path=os.path.abspath(path))), []
 
 
-def run(config: TrainConfig, catalog: Catalog, session: Session, *, as_json: bool) -> int:
-    """Train to the end and show it; returns the exit status of the command."""
+def run(
+    config: TrainConfig, catalog: Catalog, session: Session, *, as_json: bool, group: Mapping[str, Any] | None = None
+) -> int:
+    """Train to the end and show it; returns the exit status of the command.
+
+    Args:
+        group: of which repetitions it is one, for the run's own record.
+    """
     from tlstudio.api.events import RunFailed, RunFinished
     from tlstudio.cli import progress
     from tlstudio.engine.control import Control
@@ -180,13 +190,13 @@ def run(config: TrainConfig, catalog: Catalog, session: Session, *, as_json: boo
     control = Control()
     with _signals(control) as caught:
         if not World.here().first:  # of several processes that train together, the first tells what happens
-            *_, end = _events(config, catalog, session, control)
+            *_, end = _events(config, catalog, session, control, group)
             return end.exit_code if isinstance(end, RunFailed) else 0
         if not as_json:
             output.print_line("Loading …")
         display = progress.choose(as_json=as_json)
         try:
-            last, heard = progress.follow(_events(config, catalog, session, control), display)
+            last, heard = progress.follow(_events(config, catalog, session, control, group), display)
         finally:
             display.close()
     if isinstance(last, RunFailed):
@@ -194,14 +204,18 @@ def run(config: TrainConfig, catalog: Catalog, session: Session, *, as_json: boo
         return last.exit_code
     if isinstance(last, RunFinished) and not as_json and heard:
         output.print_line(progress.summary(last))
-        _next_steps(last.model, last.run)
+        if not group:
+            _next_steps(last.model, last.run)
     return 128 + caught[0] if caught else 0
 
 
-def _events(config: TrainConfig, catalog: Catalog, session: Session, control: Control) -> Iterator[Event]:
+def _events(
+    config: TrainConfig, catalog: Catalog, session: Session, control: Control, group: Mapping[str, Any] | None
+) -> Iterator[Event]:
     from tlstudio.engine.run import start_run
 
-    return start_run(config, catalog=catalog, workspace=session.workspace, control=control)
+    given: dict[str, Any] = {"group": group} if group else {}
+    return start_run(config, catalog=catalog, workspace=session.workspace, control=control, **given)
 
 
 def _next_steps(model: str, run_id: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import platform
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -45,7 +45,9 @@ Decide = Callable[..., Recipe]
 """The configuration resolved again, once it is known which ``situation`` the choice of what learns can go by."""
 
 
-def start_run(config: TrainConfig, catalog: Catalog, workspace: Path, control: Control) -> Iterator[Event]:
+def start_run(
+    config: TrainConfig, catalog: Catalog, workspace: Path, control: Control, group: Mapping[str, Any] | None = None
+) -> Iterator[Event]:
     """Train as configured; the last event is `RunFinished` or `RunFailed`.
 
     Of several processes that train together (`World`), the first keeps the run; the others yield events that nobody needs.
@@ -55,6 +57,7 @@ def start_run(config: TrainConfig, catalog: Catalog, workspace: Path, control: C
         catalog: where its names are looked up.
         workspace: the run's folder is made below its ``runs``.
         control: asked between steps whether to go on.
+        group: of which repetitions it is one (`tlstudio.runs.groups`), for ``run.json``.
     """
     world = World.here()
     try:
@@ -66,6 +69,8 @@ def start_run(config: TrainConfig, catalog: Catalog, workspace: Path, control: C
         about = {"versions": versions(), "machine": platform.node(), "plugins": plugin_versions(catalog)}
         if recipe.weights.parent:
             about["parent"] = {"run": recipe.weights.parent, "sha256": recipe.weights.sha256}
+        if group:
+            about["group"] = dict(group)
         workspace.mkdir(parents=True, exist_ok=True)
         if not world.first:
             yield from _guarded(recipe, curation, workspace, control, "", decide)
