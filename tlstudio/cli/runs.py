@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tlstudio.cli import output, repeat
+from tlstudio.cli import output, repeat, runs_compare
 from tlstudio.cli.session import session_of
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="List, show and delete runs.", no_args_is_help=True, rich_markup_mode=None)
 
 repeat.add_to(app)
+runs_compare.add_to(app)
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, its unique beginning, or its folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
