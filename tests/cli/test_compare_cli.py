@@ -80,7 +80,10 @@ def test_what_cannot_be_compared(cli, two):
         ({"only_first": 5, "only_second": 5}, "A and B are equally often right on these 153 validation images."),
         ({"only_first": 0, "only_second": 0}, "nothing tells them apart"),
         ({"p": 0.0001}, "by chance in fewer than 1 of 100 cases"),
-        ({"both": 0, "only_first": 0, "only_second": 1, "neither": 0}, "B is better on these one validation image"),
+        (
+            {"both": 0, "only_first": 0, "only_second": 1, "neither": 0},
+            "the one validation image that is left",
+        ),
     ],
 )
 def test_the_sentence(changed, sentence):

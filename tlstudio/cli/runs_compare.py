@@ -54,17 +54,18 @@ def compare(context: typer.Context, a: First, b: Second, on: On = "", as_json: A
 
 def verdict(found: Comparison) -> str:
     """The comparison in one plain sentence, of models called A and B."""
-    images = f"{found.images:,} {_SPLITS[found.split]} images" if found.images > 1 else f"one {_SPLITS[found.split]} image"
+    split = _SPLITS[found.split]
+    images = f"these {found.images:,} {split} images" if found.images > 1 else f"the one {split} image that is left"
     if not found.only_first + found.only_second:
-        return f"A and B have the same ones of these {images} right and wrong: nothing tells them apart."
+        return f"A and B are right and wrong alike on {images}: nothing tells them apart."
     if not found.difference:
-        return f"A and B are equally often right on these {images}."
+        return f"A and B are equally often right on {images}."
     better = "B" if found.difference > 0 else "A"
     cases = round(100 * found.p)
     chance = "fewer than 1" if cases < 1 else f"{cases}"
     return (
-        f"{better} is better on these {images} by {100 * abs(found.difference):.1f} points; between two equally good models "
-        f"a difference like this arises by chance in {chance} of 100 cases."
+        f"{better} is better on {images} by {100 * abs(found.difference):.1f} points; between two equally good models "
+        f"a difference as large as this arises by chance in {chance} of 100 cases."
     )
 
 
