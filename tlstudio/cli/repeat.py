@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +14,8 @@ from tlstudio.cli.session import Session, session_of
 
 if TYPE_CHECKING:
     from tlstudio.api.config import TrainConfig
+    from tlstudio.api.events import Event
+    from tlstudio.engine.control import Control
     from tlstudio.registry import Catalog
     from tlstudio.runs.groups import Group, Member
     from tlstudio.runs.store import RunInfo
@@ -62,7 +66,8 @@ def train_group(
             output.print_line(f"\nRun {place} of {len(members)}, {_state(member, before.get(member.number))}")
         if member.number in before:
             continue
-        status = train.run(member.config, catalog, session, as_json=as_json, group=member.record)
+        begin = partial(_events, member, catalog, session)
+        status = train.follow(begin, as_json=as_json, one_of_many=True)
         if status:
             if not quiet:
                 output.print_line("The same command goes on with the runs that are missing.")
@@ -75,6 +80,12 @@ def train_group(
             output.print_line("")
             _print_group(found)
     return 0
+
+
+def _events(member: Member, catalog: Catalog, session: Session, control: Control) -> Iterator[Event]:
+    from tlstudio.engine.run import start_run
+
+    return start_run(member.config, catalog=catalog, workspace=session.workspace, control=control, group=member.record)
 
 
 def group(

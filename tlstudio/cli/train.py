@@ -6,10 +6,10 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -174,13 +174,17 @@ def _starting_point(source: str, catalog: Catalog) -> tuple[TrainConfig, list[st
     return TrainConfig(data=DataConfig(path=os.path.abspath(path))), []
 
 
-def run(
-    config: TrainConfig, catalog: Catalog, session: Session, *, as_json: bool, group: Mapping[str, Any] | None = None
-) -> int:
-    """Train to the end and show it; returns the exit status of the command.
+def run(config: TrainConfig, catalog: Catalog, session: Session, *, as_json: bool) -> int:
+    """Train to the end and show it; returns the exit status of the command."""
+    return follow(lambda control: _events(config, catalog, session, control), as_json=as_json)
+
+
+def follow(run_events: Callable[[Control], Iterator[Event]], *, as_json: bool, one_of_many: bool = False) -> int:
+    """Show a run to its end; returns the exit status of the command.
 
     Args:
-        group: of which repetitions it is one, for the run's own record.
+        run_events: begins the run, which the control steers.
+        one_of_many: nothing is said of what to do next, since another run follows.
     """
     from tlstudio.api.events import RunFailed, RunFinished
     from tlstudio.cli import progress
@@ -190,13 +194,13 @@ def run(
     control = Control()
     with _signals(control) as caught:
         if not World.here().first:  # of several processes that train together, the first tells what happens
-            *_, end = _events(config, catalog, session, control, group)
+            *_, end = run_events(control)
             return end.exit_code if isinstance(end, RunFailed) else 0
         if not as_json:
             output.print_line("Loading …")
         display = progress.choose(as_json=as_json)
         try:
-            last, heard = progress.follow(_events(config, catalog, session, control, group), display)
+            last, heard = progress.follow(run_events(control), display)
         finally:
             display.close()
     if isinstance(last, RunFailed):
@@ -204,18 +208,15 @@ def run(
         return last.exit_code
     if isinstance(last, RunFinished) and not as_json and heard:
         output.print_line(progress.summary(last))
-        if not group:
+        if not one_of_many:
             _next_steps(last.model, last.run)
     return 128 + caught[0] if caught else 0
 
 
-def _events(
-    config: TrainConfig, catalog: Catalog, session: Session, control: Control, group: Mapping[str, Any] | None
-) -> Iterator[Event]:
+def _events(config: TrainConfig, catalog: Catalog, session: Session, control: Control) -> Iterator[Event]:
     from tlstudio.engine.run import start_run
 
-    given: dict[str, Any] = {"group": group} if group else {}
-    return start_run(config, catalog=catalog, workspace=session.workspace, control=control, **given)
+    return start_run(config, catalog=catalog, workspace=session.workspace, control=control)
 
 
 def _next_steps(model: str, run_id: str) -> None:
