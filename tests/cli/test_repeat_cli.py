@@ -71,6 +71,15 @@ def test_seeds_and_folds_exclude_each_other(cli, fake_engine, photos):
     assert not fake_engine[0]
 
 
+def test_under_torchrun_it_says_what_to_do_instead(cli, fake_engine, photos, monkeypatch):
+    for name, value in {"TORCHELASTIC_RUN_ID": "x", "RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0"}.items():
+        monkeypatch.setenv(name, value)
+    done = cli("train", photos, "--repeat", 2)
+    assert done.code == 2
+    assert "Under torchrun a command trains once" in done.err
+    assert not fake_engine[0]
+
+
 def test_over_folds_each_image_measures_once(cli, photos, tmp_path):
     done = cli("train", photos, "--folds", 2, "model.backbone=torchvision/resnet18", "model.weights=none", "data.image_size=32",
                "freezing.strategy=freezing/head-only", "run.epochs=1")  # fmt: skip

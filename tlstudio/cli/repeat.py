@@ -56,29 +56,32 @@ def train_group(
 
     if repeat and folds:
         raise UserError("--repeat and --folds exclude each other.", hint="Repeat over seeds, or over folds.")
+    if not World.here().alone:  # torch's processes can meet only once
+        raise UserError(
+            "Under torchrun a command trains once.",
+            hint="Repeat without torchrun, or start each run by its own command with run.seed=0, run.seed=1 and so on.",
+        )
     members = plan_folds(config, folds) if folds else plan_seeds(config, repeat or 0)
     before = done(list_runs(session.workspace), members[0].group)
-    quiet = as_json or not World.here().first
-    if not quiet:
+    if not as_json:
         output.print_line(f"Group {members[0].group}: {len(members)} runs.")
     for place, member in enumerate(members, 1):
-        if not quiet:
+        if not as_json:
             output.print_line(f"\nRun {place} of {len(members)}, {_state(member, before.get(member.number))}")
         if member.number in before:
             continue
         begin = partial(_events, member, catalog, session)
         status = train.follow(begin, as_json=as_json, one_of_many=True)
         if status:
-            if not quiet:
+            if not as_json:
                 output.print_line("The same command goes on with the runs that are missing.")
             return status
-    if World.here().first:
-        found = require_group(session.workspace, members[0].group)
-        if as_json:
-            output.print_line(json.dumps({"event": "GroupDone", **_as_json(found)}))
-        else:
-            output.print_line("")
-            _print_group(found)
+    found = require_group(session.workspace, members[0].group)
+    if as_json:
+        output.print_line(json.dumps({"event": "GroupDone", **_as_json(found)}))
+    else:
+        output.print_line("")
+        _print_group(found)
     return 0
 
 
