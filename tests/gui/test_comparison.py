@@ -60,7 +60,7 @@ def test_the_sentence_the_table_and_what_was_left_out(qtbot, view, runs):
     assert [label.text() for label in view.rates] == ["99.1 %", "99.5 %"]
     assert all(run.id in label.text() for run, label in zip(runs, view.names, strict=True))
     assert "−1.0 to +6.5" in view.figures.text()
-    assert view.notes.text() == "Left out, since one of the runs has learned from them: 12 images."
+    assert view.notes.text() == "Images left out because one of the runs has learned from them: 12."
 
 
 @pytest.mark.parametrize(

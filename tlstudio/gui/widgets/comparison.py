@@ -194,9 +194,9 @@ class ComparisonView(QWidget):
     def _left_out(self, found: Comparison) -> list[str]:
         out = found.left_out
         lines = [
-            (out.trained_on, self.tr("Left out, since one of the runs has learned from them: {n} images.")),
-            (out.elsewhere, self.tr("Left out, since only one of the runs keeps them aside: {n} images.")),
-            (out.unusable, self.tr("Left out, since they are gone, have no class now, or cannot be read: {n} images.")),
+            (out.trained_on, self.tr("Images left out because one of the runs has learned from them: {n}.")),
+            (out.elsewhere, self.tr("Images left out because only one of the runs keeps them aside: {n}.")),
+            (out.unusable, self.tr("Images left out because they are gone, have no class now, or cannot be read: {n}.")),
         ]
         texts = [text.format(n=f"{n:,}") for n, text in lines if n]
         if found.unknown_parents:
