@@ -107,7 +107,8 @@ def _left_out(found: Comparison) -> list[str]:
 
 
 def _points(value: float) -> str:
-    return f"{100 * value:+.1f}".replace("-", "−")
+    text = f"{100 * value:+.1f}".replace("-", "−")
+    return "0.0" if text[1:] == "0.0" else text
 
 
 def _as_json(runs: tuple[RunInfo, RunInfo], found: Comparison) -> dict[str, Any]:
