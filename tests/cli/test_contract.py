@@ -153,6 +153,30 @@ def test_the_list_of_plugins_is_short_unless_all_is_wanted(cli):
     assert f"{name}: {reason}" in " ".join(whole.split())
 
 
+def test_the_list_of_plugins_shows_how_an_observer_failed_in_the_last_run(cli, tlstudio_home):
+    place = tlstudio_home / "plugins" / "deaf"
+    place.mkdir(parents=True)
+    (place / "pyproject.toml").write_text(
+        '[project]\nname = "deaf"\nversion = "1"\n[project.entry-points."tlstudio.plugins"]\ndeaf = "plugin_that_is_deaf"\n'
+    )
+    (place / "plugin_that_is_deaf.py").write_text(
+        "from tlstudio.api import ObserverSpec, hookimpl\n\n\nclass Deaf:\n    def on_event(self, event):\n"
+        "        raise LookupError('no ears')\n\n    def close(self):\n        pass\n\n\n@hookimpl\ndef register_observers():\n"
+        "    return [ObserverSpec(name='ears', title='Ears', about='', open=lambda folder: Deaf())]\n"
+    )
+    train = ("train", "datasets/digits", "model.backbone=torchvision/resnet18", "model.weights=none", "run.epochs=1",
+             "freezing.strategy=freezing/head-only", "data.image_size=32", "--json")  # fmt: skip
+    told = cli(*train)
+    assert told.code == 0
+    assert any("The observer Ears (deaf/ears) failed" in event.get("text", "") for event in told.events)
+    text = cli("plugins", "list").out
+    assert "1 observer of runs: ears" in text
+    assert "LookupError: no ears" in text
+    assert "Traceback" in text
+    [row] = [row for row in cli("plugins", "list", "--json").json if row["name"] == "deaf"]
+    assert (row["status"], row["faults"][0]["run"]) == ("loaded", told.events[0]["run"])
+
+
 def test_no_plugins_leaves_one_out(cli):
     states = {plugin["name"]: plugin["status"] for plugin in cli("plugins", "list", "--json", "--no-plugins=timm").json}
     assert states["timm"] == "off"

@@ -76,3 +76,23 @@ def test_the_plugin_folder_is_made_and_opened(qtbot, loaded, monkeypatch):
     loaded.page("plugins").open_folder()
     qtbot.waitUntil(lambda: bool(opened))
     assert paths.user_plugins().is_dir()
+
+
+def test_an_observer_that_failed_in_a_run_is_shown_with_its_traceback(loaded):
+    from tlstudio.registry.observers import Fault
+
+    loaded.show_page("plugins")
+    page = loaded.page("plugins")
+    names = [page.table.item(row, 0).text() for row in range(page.table.rowCount())]
+    at = names.index("tensorboard")
+    assert _texts(page, at)[3] == "loaded"
+    fault = Fault(observer="tensorboard/event-files", run="r", time=0.0, error="OSError: full", details="Traceback: <here>")
+    loaded.context.catalog.observer_faults[fault.observer] = fault
+    loaded.show_page("train")
+    loaded.show_page("plugins")
+    page.table.selectRow(at)
+    assert _texts(page, at)[3] == "failed in a run"
+    text = page.details.toPlainText()
+    assert "Observers of runs (1)" in text
+    assert "OSError: full" in text
+    assert "Traceback: <here>" in text

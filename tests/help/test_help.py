@@ -102,6 +102,8 @@ def test_the_plugin_of_the_help_page_works(tlstudio_home):
     done = subprocess.run(run, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert '"RunFinished"' in done.stdout.splitlines()[-1]
+    [journal] = tlstudio_home.glob("workspace/runs/*/journal.txt")
+    assert len(journal.read_text().splitlines()) == 3
 
 
 def test_the_help_of_every_command_names_what_the_page_names():

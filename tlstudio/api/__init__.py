@@ -37,10 +37,26 @@ if TYPE_CHECKING:
         UserError,
         WeightsError,
     )
-    from tlstudio.api.events import Event, parse_event
+    from tlstudio.api.events import (
+        CheckpointSaved,
+        EpochDone,
+        EpochStarted,
+        Event,
+        Note,
+        Prepared,
+        Progress,
+        RunFailed,
+        RunFinished,
+        RunPaused,
+        RunResumed,
+        RunStarted,
+        StepDone,
+        parse_event,
+    )
     from tlstudio.api.freezing import FreezePlan, FreezingSpec, PlanContext, StageInfo
     from tlstudio.api.hookspecs import API_VERSION, ENTRY_POINT_GROUP, hookimpl
     from tlstudio.api.images import IMAGE_SUFFIXES, decode, is_ignored_name, is_image_name
+    from tlstudio.api.observers import Observer, ObserverSpec
     from tlstudio.api.progress import CancelledError, report
 
 __all__ = [
@@ -57,10 +73,13 @@ __all__ = [
     "Backbone",
     "BackboneSpec",
     "CancelledError",
+    "CheckpointSaved",
     "ConfigError",
     "DataConfig",
     "DataError",
     "DatasetSpec",
+    "EpochDone",
+    "EpochStarted",
     "Event",
     "ExitCode",
     "FreezePlan",
@@ -69,15 +88,26 @@ __all__ = [
     "ImageError",
     "ImageSet",
     "ModelConfig",
+    "Note",
+    "Observer",
+    "ObserverSpec",
     "OptimConfig",
     "Options",
     "PlanContext",
+    "Prepared",
     "Preprocessing",
     "Problem",
+    "Progress",
     "RefusedBackbone",
     "RunConfig",
+    "RunFailed",
+    "RunFinished",
+    "RunPaused",
+    "RunResumed",
+    "RunStarted",
     "StageInfo",
     "StateDict",
+    "StepDone",
     "TrainConfig",
     "UserError",
     "WeightsError",
@@ -98,6 +128,7 @@ _MODULES = (
     "backbone",
     "dataset",
     "freezing",
+    "observers",
     "config",
     "events",
 )  # the light ones first

@@ -242,6 +242,9 @@ class RunConfig(_Section):
         description="Minutes after which all that the run needs to go on is saved, also within an epoch.",
     )  # fmt: skip
     name: str = Field("", max_length=200, title="Name", description="A name for your own use.")
+    observers: bool = Field(
+        True, title="Observers", description="Let observer plugins, such as TensorBoard's, hear what the run tells."
+    )
     plan: Literal["auto", "measure", "reference"] = Field(
         "auto", title="Computing",
         description="How the fastest way to compute is found. Auto: measured once for a machine and a network. Measure: anew. "

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tlstudio.api.backbone import BackboneSpec, RefusedBackbone
     from tlstudio.api.dataset import DatasetSpec
     from tlstudio.api.freezing import FreezingSpec
+    from tlstudio.api.observers import ObserverSpec
 
 API_VERSION = 1
 """Raised when a change to `tlstudio.api` breaks plugins; a plugin may state ``TLSTUDIO_API = 1`` in its module."""
@@ -43,4 +44,10 @@ def register_datasets() -> Iterable[DatasetSpec]:
 @hookspec
 def register_freezing_strategies() -> Iterable[FreezingSpec]:
     """The freezing strategies that this plugin adds."""
+    raise NotImplementedError
+
+
+@hookspec
+def register_observers() -> Iterable[ObserverSpec]:
+    """What this plugin does with the events of runs."""
     raise NotImplementedError

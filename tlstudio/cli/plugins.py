@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import textwrap
+import time
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -43,7 +44,7 @@ def list_(
     catalog = session_of(context).catalog()
     records = catalog.plugins
     if as_json:
-        output.print_json([dataclasses.asdict(record) for record in records])
+        output.print_json([_as_json(record, catalog) for record in records])
         return
     output.print_table(
         ["plugin", "version", "from", "status", "adds"],
@@ -58,6 +59,7 @@ def list_(
     for record in records:
         if record.error:
             output.print_line(f"\n{record.name} ({record.status}, {record.location}): {record.error}")
+    _print_observers(catalog)
     if not all_:
         output.print_line(f"\n`{output.program()} plugins list --all` names all of them.")
     output.print_line(f"\nYour own plugins go into {paths.user_plugins()}")
@@ -69,6 +71,7 @@ def _summary(record: PluginRecord, catalog: Catalog) -> list[str]:
     for one, more, specs in (
         ("data set", "data sets", catalog.datasets),
         ("freezing strategy", "freezing strategies", catalog.strategies),
+        ("observer of runs", "observers of runs", catalog.observers),
         ("backbone", "backbones", catalog.backbones),
     ):
         names = [name for name in record.provides if name in specs]
@@ -84,6 +87,28 @@ def _summary(record: PluginRecord, catalog: Catalog) -> list[str]:
             wrapped = textwrap.wrap(text, _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
             lines += [line.replace(_GLUE, " ") for line in wrapped]
     return lines
+
+
+def _as_json(record: PluginRecord, catalog: Catalog) -> dict[str, Any]:
+    from tlstudio.registry.observers import read_faults
+
+    own = f"{record.name}/"
+    faults = [dataclasses.asdict(fault) for name, fault in read_faults().items() if name.startswith(own)]
+    missing = {name: spec.missing for name, spec in catalog.observers.items() if name.startswith(own) and spec.missing}
+    return {**dataclasses.asdict(record), "missing": missing, "faults": faults}
+
+
+def _print_observers(catalog: Catalog) -> None:
+    """What observers lack, and how those failed that did."""
+    from tlstudio.registry.observers import read_faults
+
+    for name, spec in catalog.observers.items():
+        if spec.missing:
+            output.print_line(f"\n{name} is idle: {spec.missing}")
+    for fault in read_faults().values():
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(fault.time))
+        output.print_line(f"\n{fault.observer} failed in the run {fault.run} ({when}): {fault.error}")
+        output.print_line(textwrap.indent(fault.details.rstrip(), "  "))
 
 
 def _print_refused(refused: Mapping[str, str], *, whole: bool) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tlstudio.cli import output
+from tlstudio.cli import output, repeat, runs_compare
 from tlstudio.cli.session import session_of
 from tlstudio.cli.train import Full, OnFull
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from tlstudio.runs.store import RunInfo
 
 app = typer.Typer(help="List, show, continue, check and delete runs.", no_args_is_help=True, rich_markup_mode=None)
+
+repeat.add_to(app)
+runs_compare.add_to(app)
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, its unique beginning, or its folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
@@ -37,7 +40,10 @@ def list_(context: typer.Context, as_json: AsJson = False) -> None:
              str(info.epochs_done), output.percent(_accuracy(info)), output.duration(info.seconds)]
             for info in infos
         ]  # fmt: skip
-        output.print_table(["id", "started", "status", "what", "epochs", "accuracy", "time"], rows, right=(4, 5, 6))
+        heads = ["id", "started", "status", "what", "epochs", "accuracy", "time"]
+        if any(info.group for info in infos):
+            heads, rows = [*heads, "group"], [[*row, info.group] for row, info in zip(rows, infos, strict=True)]
+        output.print_table(heads, rows, right=(4, 5, 6))
 
 
 @app.command()
@@ -139,7 +145,7 @@ def _as_json(info: RunInfo) -> dict[str, Any]:
         "id": info.id, "name": info.name, "folder": str(info.folder), "created": info.created, "status": info.status,
         "backbone": info.backbone, "dataset": info.dataset, "metrics": info.metrics, "epochs_done": info.epochs_done,
         "best_epoch": info.best_epoch, "seconds": info.seconds, "error": info.error,
-        "parent": info.parent,
+        "parent": info.parent, "group": info.group,
         "model": str(info.model_file) if info.model_file.is_file() else "", "config": info.config,
     }  # fmt: skip
 

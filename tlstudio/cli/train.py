@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tlstudio.cli import output, screen
+from tlstudio.cli import output, repeat, screen
 from tlstudio.cli.session import Session, session_of
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ def train(
     settings: Settings = None,
     preset: Preset = None,
     on_full: OnFull = Full.PAUSE,
+    times: repeat.Repeat = None,
+    folds: repeat.Folds = None,
     as_json: AsJson = False,
 ) -> None:
     """Train a model.
@@ -73,6 +75,8 @@ def train(
     with errors_as_events(as_json):
         catalog = session.catalog()
         config = _with_preset(configure(source, settings or [], catalog, session.workspace), preset)
+        if times or folds:
+            raise typer.Exit(repeat.train_group(config, catalog, session, repeat=times, folds=folds, as_json=as_json))
     raise typer.Exit(run(config, catalog, session, as_json=as_json, on_full=on_full))
 
 
@@ -187,12 +191,15 @@ def run(config: TrainConfig, catalog: Catalog, session: Session, *, as_json: boo
     return follow(lambda control: _events(config, catalog, session, control), as_json=as_json, on_full=on_full)
 
 
-def follow(run_events: Callable[[Control], Iterator[Event]], *, as_json: bool, on_full: Full) -> int:
+def follow(
+    run_events: Callable[[Control], Iterator[Event]], *, as_json: bool, on_full: Full = Full.PAUSE, one_of_many: bool = False
+) -> int:
     """Show a run to its end; returns the exit status of the command.
 
     Args:
         run_events: begins the run, which the control steers.
         on_full: what to do when it cannot be saved.
+        one_of_many: nothing is said of what to do next, since another run follows.
     """
     from tlstudio.api.events import RunFailed, RunFinished
     from tlstudio.cli import progress
@@ -216,7 +223,8 @@ def follow(run_events: Callable[[Control], Iterator[Event]], *, as_json: bool, o
         return last.exit_code
     if isinstance(last, RunFinished) and not as_json and heard:
         output.print_line(progress.summary(last))
-        _next_steps(last.model, last.run, again=bool(caught))
+        if not one_of_many:
+            _next_steps(last.model, last.run, again=bool(caught))
     return 128 + caught[0] if caught else 0
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import platform
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import partial
@@ -34,6 +34,7 @@ from tlstudio.engine.patient import patiently
 from tlstudio.engine.saved import SavedRun, go_on, open_saved
 from tlstudio.engine.world import World
 from tlstudio.registry.catalog import Catalog, Recipe
+from tlstudio.registry.observers import observed
 from tlstudio.registry.presets import Situation, preset_for, why
 from tlstudio.runs.lock import hold
 from tlstudio.runs.recorder import Patiently, record
@@ -48,7 +49,9 @@ Decide = Callable[..., Recipe]
 """The configuration resolved again, once it is known which ``situation`` the choice of what learns can go by."""
 
 
-def start_run(config: TrainConfig, catalog: Catalog, workspace: Path, control: Control) -> Iterator[Event]:
+def start_run(
+    config: TrainConfig, catalog: Catalog, workspace: Path, control: Control, group: Mapping[str, Any] | None = None
+) -> Iterator[Event]:
     """Train as configured; the last event is `RunFinished` or `RunFailed`.
 
     Of several processes that train together (`World`), the first keeps the run; the others yield events that nobody needs.
@@ -58,6 +61,7 @@ def start_run(config: TrainConfig, catalog: Catalog, workspace: Path, control: C
         catalog: where its names are looked up.
         workspace: the run's folder is made below its ``runs``.
         control: asked between steps whether to go on.
+        group: of which repetitions it is one (`tlstudio.runs.groups`), for ``run.json``.
     """
     world = World.here()
     try:
@@ -69,6 +73,8 @@ def start_run(config: TrainConfig, catalog: Catalog, workspace: Path, control: C
         about = {"versions": versions(), "machine": platform.node(), "plugins": plugin_versions(catalog)}
         if recipe.weights.parent:
             about["parent"] = {"run": recipe.weights.parent, "sha256": recipe.weights.sha256}
+        if group:
+            about["group"] = dict(group)
         workspace.mkdir(parents=True, exist_ok=True)
         if not world.first:
             yield from _guarded(_run(recipe, curation, workspace, control, decide, about), workspace, "")
@@ -82,7 +88,8 @@ def start_run(config: TrainConfig, catalog: Catalog, workspace: Path, control: C
     try:
         with hold(folder):
             events = _guarded(_run(recipe, curation, folder, control, decide, about), folder, run_id)
-            yield from record(events, folder, patiently=_waiting(folder, control, run_id))
+            heard = observed(events, catalog, recipe.config, folder)
+            yield from record(heard, folder, patiently=_waiting(folder, control, run_id))
     except GeneratorExit:
         raise
     except BaseException as error:  # noqa: BLE001 - the events themselves could not be written
@@ -115,8 +122,8 @@ def resume_run(folder: Path, catalog: Catalog, workspace: Path, control: Control
                 return
             if saved.checkpoint is None:
                 go_on(saved)
-            waiting = _waiting(folder, control, run_id)
-            yield from record(events, folder, resumed=saved.checkpoint is not None, patiently=waiting)
+            heard, waiting = observed(events, catalog, saved.config, folder), _waiting(folder, control, run_id)
+            yield from record(heard, folder, resumed=saved.checkpoint is not None, patiently=waiting)
     except GeneratorExit:
         raise
     except BaseException as error:  # noqa: BLE001 - the one funnel

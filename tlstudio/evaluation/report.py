@@ -86,12 +86,12 @@ def evaluate_run(
     recipe = catalog.resolve(parse_config_json((run_folder / "config.json").read_bytes()), workspace=workspace)
     table = Curation(recipe.open_images(), recipe.config.data, workspace).table
     images = table.taking_part()
-    kept = _split(run_folder)
+    kept = read_split(run_folder)
     name = split or ("test" if kept.get("test") else "val")
     rows = _rows(images, kept.get(name, []), tuple(kept["classes"]))
     if not rows:
         raise UserError(f"The run has no {name} images to judge it on.", hint="Train with a validation share above 0.")
-    indices, probabilities = _predict(model, images, rows, progress)
+    indices, probabilities = predict_rows(model, images, rows, progress)
     number = {name: label for label, name in enumerate(model.classes)}
     labels = np.array([number[images.classes[images.labels[row]]] for row in indices], np.int64)
     return build_report(model.classes, name, images, indices, labels, probabilities)
@@ -136,7 +136,8 @@ def build_report(
     )  # fmt: skip
 
 
-def _split(run_folder: Path) -> dict[str, Any]:
+def read_split(run_folder: Path) -> dict[str, Any]:
+    """``split.json`` of a run: its classes, and the keys of its images by split; raises `UserError` without it."""
     try:
         kept: dict[str, Any] = json.loads((run_folder / "split.json").read_bytes())
     except (OSError, ValueError) as error:
@@ -155,9 +156,10 @@ def _rows(images: ImageSet, keys: list[str], classes: tuple[str, ...]) -> list[i
     return [where[key] for key in keys if key in where and known[images.labels[where[key]]]]
 
 
-def _predict(
+def predict_rows(
     model: TrainedModel, images: ImageSet, rows: list[int], progress: Callable[[int, int], bool] | None
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The rows that can be read, and their probabilities ``(N, C)``; ``progress`` as in `evaluate_run`."""
     kept: list[int] = []
     parts = [np.empty((0, len(model.classes)), np.float32)]
     for start in range(0, len(rows), _BATCH):

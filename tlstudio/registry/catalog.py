@@ -16,6 +16,7 @@ from tlstudio.api.dataset import DatasetSpec, ImageSet, Options
 from tlstudio.api.errors import ConfigError, DataError, Problem
 from tlstudio.api.freezing import FreezingSpec
 from tlstudio.api.images import Limits
+from tlstudio.api.observers import ObserverSpec
 from tlstudio.data.archives import is_archive, unpacked
 from tlstudio.registry.presets import PRESETS, Situation, is_automatic, preset_for
 from tlstudio.registry.strategies import with_saved
@@ -23,6 +24,7 @@ from tlstudio.registry.weights import ResolvedWeights, by_bare_name, resolve_wei
 
 if TYPE_CHECKING:
     from tlstudio.registry.manager import PluginRecord
+    from tlstudio.registry.observers import Fault
 
 _Spec = TypeVar("_Spec")
 _MOST_NAMED = 40
@@ -56,7 +58,8 @@ class Recipe:
 class Catalog:
     """What plugins registered, by qualified name ``plugin/name``, and the plugins themselves.
 
-    ``refused`` holds the networks that a plugin knows and does not offer, with the reasons.
+    ``refused`` holds the networks that a plugin knows and does not offer, with the reasons; ``observer_faults`` the observers
+    that raised while this catalog was in use, by name: they hear no more runs.
     """
 
     plugins: tuple[PluginRecord, ...]
@@ -64,6 +67,8 @@ class Catalog:
     datasets: Mapping[str, DatasetSpec]
     strategies: Mapping[str, FreezingSpec]
     refused: Mapping[str, str] = field(default_factory=dict)
+    observers: Mapping[str, ObserverSpec] = field(default_factory=dict)
+    observer_faults: dict[str, Fault] = field(default_factory=dict, compare=False)
 
     def recognise(self, path: Path) -> str:
         """The qualified name of the data set that knows this path best.

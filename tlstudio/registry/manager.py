@@ -18,6 +18,7 @@ from tlstudio.api import hookspecs
 from tlstudio.api.backbone import BackboneSpec, RefusedBackbone
 from tlstudio.api.dataset import DatasetSpec
 from tlstudio.api.freezing import FreezingSpec
+from tlstudio.api.observers import ObserverSpec
 from tlstudio.registry.catalog import Catalog
 from tlstudio.registry.finders import FoundPlugin, Origin, find_in_folder, find_installed, import_root
 
@@ -28,6 +29,7 @@ _HOOKS: dict[str, type] = {
     "register_refused_backbones": RefusedBackbone,
     "register_datasets": DatasetSpec,
     "register_freezing_strategies": FreezingSpec,
+    "register_observers": ObserverSpec,
 }
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 
@@ -90,6 +92,7 @@ def load_catalog(
         backbones=specs["register_backbones"],
         datasets=specs["register_datasets"],
         strategies=specs["register_freezing_strategies"],
+        observers=specs["register_observers"],
         refused={name: spec.reason for name, spec in specs["register_refused_backbones"].items()},
     )
 

@@ -49,6 +49,10 @@ class RunInfo:
     error: str = ""
     parent: str = ""
     """Id of the run whose result this one started from; empty for all other weights."""
+    group: str = ""
+    """Id of the group of repetitions that it belongs to; empty for a run of its own."""
+    group_number: int = 0
+    """Its seed or fold within the group."""
 
     @property
     def model_file(self) -> Path:
@@ -133,6 +137,7 @@ def read_run(folder: Path) -> RunInfo | None:
         config = json.loads((folder / "config.json").read_bytes())
         run_id, created = str(about["id"]), float(about["created"])
         parent = str(about["parent"]["run"]) if "parent" in about else ""
+        group, number = (str(about["group"]["id"]), int(about["group"]["number"])) if "group" in about else ("", 0)
     except (OSError, ValueError, KeyError, TypeError):
         return None
     if not isinstance(config, dict):
@@ -154,6 +159,7 @@ def read_run(folder: Path) -> RunInfo | None:
     return RunInfo(
         id=run_id, folder=folder, created=created, status=status, config=config, metrics=metrics,
         epochs_done=done, best_epoch=best, seconds=seconds, error=error, parent=parent,
+        group=group, group_number=number,
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from PySide6.QtCore import Qt, QUrl, Slot
-from PySide6.QtGui import QDesktopServices
+from PySide6.QtGui import QDesktopServices, QShowEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
@@ -29,6 +29,7 @@ from tlstudio.gui.pages.data_browser import separator
 from tlstudio.gui.widgets.background import run_in_background
 from tlstudio.gui.widgets.info_bar import InfoBar
 from tlstudio.registry import Catalog, PluginRecord
+from tlstudio.registry.observers import Fault
 
 _MOST_NAMED = 200  # networks that have a line of their own; more of them are shown by family
 _ICONS = {"loaded": ("check-circle", "accent"), "failed": ("warning-circle", "error")}
@@ -101,6 +102,11 @@ class PluginsPage(QWidget):
         table.itemSelectionChanged.connect(self._show_details)
         return table
 
+    def showEvent(self, event: QShowEvent) -> None:
+        """Show what happened in runs meanwhile."""
+        super().showEvent(event)
+        self._restyle(None)
+
     @Slot(object)
     def show_catalog(self, catalog: Catalog) -> None:
         """List the plugins of this catalog; failed ones first."""
@@ -130,7 +136,10 @@ class PluginsPage(QWidget):
     def _fill(self, row: int, record: PluginRecord) -> None:
         icon, color = _ICONS.get(record.status, ("circle", "muted"))
         provides = str(len(record.provides)) if record.provides else "–"
-        texts = (record.name, record.version or "–", self._origin(record), self._status(record), provides)
+        status = self.tr("failed in a run") if self._faults(record) else self._status(record)
+        texts = (record.name, record.version or "–", self._origin(record), status, provides)
+        if self._faults(record):
+            icon, color = _ICONS["failed"]
         for column, text in enumerate(texts):
             item = QTableWidgetItem(text)
             if column == 3:
@@ -162,11 +171,19 @@ class PluginsPage(QWidget):
         if record.error:
             parts.append(f'<p style="color:{now.error.name()}">{_escape(record.error)}</p>')
         parts.append(f'<p style="color:{now.muted.name()}">{_escape(_place(record))}</p>')
+        for fault in self._faults(record):
+            text = self.tr("{name} failed in a run and hears nothing more until the next start: {error}")
+            text = text.format(name=fault.observer, error=fault.error)
+            parts.append(f'<p style="color:{now.error.name()}">{_escape(text)}</p><pre>{_escape(fault.details)}</pre>')
         for title, items in self._provided(record):
             parts.append(f"<p><b>{_escape(title)}</b></p><ul>" + "".join(items) + "</ul>")
         if record.details:
             parts.append(f"<p><b>{self.tr('Traceback')}</b></p><pre>{_escape(record.details)}</pre>")
         self.details.setHtml("".join(parts))
+
+    def _faults(self, record: PluginRecord) -> list[Fault]:
+        faults = {} if self._context.catalog is None else self._context.catalog.observer_faults
+        return [fault for name, fault in list(faults.items()) if name.startswith(f"{record.name}/")]
 
     def _provided(self, record: PluginRecord) -> list[tuple[str, list[str]]]:
         catalog = self._context.catalog
@@ -176,6 +193,7 @@ class PluginsPage(QWidget):
             (self.tr("Backbones"), catalog.backbones),
             (self.tr("Data sets"), catalog.datasets),
             (self.tr("Freezing strategies"), catalog.strategies),
+            (self.tr("Observers of runs"), catalog.observers),
         )
         found = []
         muted = theme.colors().muted.name()
@@ -187,6 +205,10 @@ class PluginsPage(QWidget):
                 items = [_line(specs[name].title, [name], muted) for name in names]
             if items:
                 found.append((f"{title} ({len(names)})", items))
+        idle = {name: spec.missing for name, spec in catalog.observers.items() if spec.missing}
+        items = [_line(f"{text}:", [name], muted) for name, text in idle.items() if name in record.provides]
+        if items:
+            found.append((self.tr("Idle"), items))
         reasons: dict[str, list[str]] = {}
         for name, reason in catalog.refused.items():
             if name.startswith(f"{record.name}/"):
