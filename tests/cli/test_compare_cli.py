@@ -48,8 +48,8 @@ def test_people_read_the_table_and_the_sentence(cli, two):
     assert "1 image that only one of the runs has among its validation images" in done.out
     assert "2 images that are gone" in done.out
     assert "0ld" in done.out
-    assert lines[-1].startswith("B is better on these 153 validation images by 2.6 points;")
-    assert lines[-1].endswith("by chance in 34 of 100 cases.")
+    assert lines[-1].startswith("B is ahead on these 153 validation images by 2.6 points;")
+    assert lines[-1].endswith("by chance in 34 of 100 cases, so they may be equally good.")
     assert asked == [None]
 
 
@@ -76,7 +76,7 @@ def test_what_cannot_be_compared(cli, two):
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
-        ({"only_first": 7, "only_second": 3}, "A is better on these 153 validation images by 2.6 points"),
+        ({"only_first": 7, "only_second": 3}, "A is ahead on these 153 validation images by 2.6 points"),
         ({"only_first": 5, "only_second": 5}, "A and B are equally often right on these 153 validation images."),
         ({"only_first": 0, "only_second": 0}, "nothing tells them apart"),
         ({"p": 0.0001}, "by chance in fewer than 1 of 100 cases"),

@@ -52,7 +52,7 @@ def shown(qtbot, view, runs):
 
 def test_the_sentence_the_table_and_what_was_left_out(qtbot, view, runs):
     shown(qtbot, view, runs)
-    assert view.verdict().startswith("B is better on 1,153 validation images by 0.3 points;")
+    assert view.verdict().startswith("B is ahead on 1,153 validation images by 0.3 points;")
     assert "by chance in 34 of 100 cases" in view.verdict()
     assert {name: label.text() for name, label in view.cells.items()} == {
         "both": "1,140", "only_first": "3", "only_second": "7", "neither": "3",

@@ -63,9 +63,10 @@ def verdict(found: Comparison) -> str:
     better = "B" if found.difference > 0 else "A"
     cases = round(100 * found.p)
     chance = "fewer than 1" if cases < 1 else f"{cases}"
+    doubt = ", so they may be equally good" if found.doubtful else ""
     return (
-        f"{better} is better on {images} by {100 * abs(found.difference):.1f} points; between two equally good models "
-        f"a difference as large as this arises by chance in {chance} of 100 cases."
+        f"{better} is ahead on {images} by {100 * abs(found.difference):.1f} points; between two equally good models "
+        f"a difference as large as this arises by chance in {chance} of 100 cases{doubt}."
     )
 
 

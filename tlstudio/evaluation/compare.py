@@ -17,6 +17,7 @@ from tlstudio.evaluation.report import read_split
 from tlstudio.registry.catalog import Catalog
 from tlstudio.runs.store import RunInfo, find_run
 
+_USUAL_LEVEL = 0.05
 _WORDS = {"val": "validation", "test": "test"}
 
 
@@ -78,6 +79,11 @@ class Comparison:
     def difference(self) -> float:
         """The second's accuracy minus the first's."""
         return (self.only_second - self.only_first) / self.images
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether chance alone would make such a difference in more than 5 of 100 cases."""
+        return self.p > _USUAL_LEVEL
 
 
 def compare_runs(

@@ -186,9 +186,10 @@ class ComparisonView(QWidget):
             "points": f"{100 * abs(found.difference):.1f}",
             "cases": self.tr("fewer than 1") if cases < 1 else str(cases),
         }
+        values["doubt"] = self.tr(", so they may be equally good") if found.doubtful else ""
         return self.tr(
-            "{better} is better on {n} {split} images by {points} points; between two equally good models a difference as "
-            "large as this arises by chance in {cases} of 100 cases."
+            "{better} is ahead on {n} {split} images by {points} points; between two equally good models a difference as "
+            "large as this arises by chance in {cases} of 100 cases{doubt}."
         ).format(**values)
 
     def _left_out(self, found: Comparison) -> list[str]:
