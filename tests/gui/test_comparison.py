@@ -68,7 +68,7 @@ def test_the_sentence_the_table_and_what_was_left_out(qtbot, view, runs):
     [
         ({"only_first": 7}, "equally often right"),
         ({"only_first": 0, "only_second": 0}, "nothing tells them apart"),
-        ({"only_first": 9, "p": 0.001}, "A is better"),
+        ({"only_first": 9, "p": 0.001}, "A is ahead"),
         ({"only_first": 90, "p": 0.001}, "fewer than 1 of 100 cases"),
     ],
 )
