@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ import torch
 from training import OPTIMIZERS, run
 
 from tlstudio import paths
+from tlstudio.engine.control import Control
+from tlstudio.engine.run import resume_run
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU of NVIDIA's here")
 
@@ -116,3 +119,22 @@ def _memory_of(size):
         yield
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
+
+
+def test_a_run_goes_on_on_the_gpu(gradual_catalog, settings, tmp_path):
+    """From a checkpoint within an epoch; it says that a GPU gives no promise to the last bit."""
+    control = Control()
+    common = (*settings, "freezing.strategy=full", "run.device=cuda", "optim.ema_decay=0.9", "run.checkpoint_minutes=0.000001")
+    whole = losses(run(gradual_catalog, tmp_path, *common))
+
+    def stop(event):
+        if event.event == "CheckpointSaved" and event.step == 3:
+            control.stop()
+
+    broken = run(gradual_catalog, tmp_path, *common, control=control, on_event=stop)
+    folder = Path(broken[0].folder)
+    events = list(resume_run(folder, gradual_catalog, tmp_path, Control()))
+    resumed = next(event for event in events if event.event == "RunResumed")
+    assert (resumed.step, resumed.exact) == (3, False)
+    assert "GPU" in resumed.why
+    np.testing.assert_allclose(losses(events), whole[-len(losses(events)) :], rtol=0.05)

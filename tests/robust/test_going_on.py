@@ -228,3 +228,23 @@ def test_the_folder_of_a_run_that_is_none(tiny_catalog, tmp_path):
     end = resume(tiny_catalog, tmp_path, make_photos(tmp_path / "x", {"a": 1}))[-1]
     assert end.event == "RunFailed"
     assert "is no run" in end.error
+
+
+def test_a_drive_that_goes_is_not_kept_and_the_run_goes_on_exactly_when_it_is_back(tiny_catalog, photos, tmp_path, monkeypatch):
+    """Nothing is kept of the steps in which images were missing."""
+    monkeypatch.setattr("tlstudio.engine.loader._MEMORY_BUDGET", 0)
+    settings = (f"data.path={photos}", "run.epochs=3", "run.cache=off", "run.cache_gigabytes=0", *FULL, OFTEN)
+    whole = run(tiny_catalog, tmp_path, *settings)
+
+    def unplug(event):
+        if event.event == "EpochDone" and event.epoch == 0:
+            photos.rename(tmp_path / "away")
+
+    broken = run(tiny_catalog, tmp_path, *settings, on_event=unplug)
+    assert "can no longer be read" in broken[-1].error
+    refused = resume(tiny_catalog, tmp_path, folder_of(broken))[-1]
+    assert "does not exist" in refused.error
+    (tmp_path / "away").rename(photos)
+    events = resume(tiny_catalog, tmp_path, folder_of(broken))
+    assert only(events, "RunResumed").exact
+    assert_same_run(folder_of(whole), folder_of(broken))

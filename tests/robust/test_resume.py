@@ -7,6 +7,7 @@ import torch
 from robust_runs import assert_same_run, folder_of, resume, steps
 from training import OPTIMIZERS, run
 
+from tlstudio import faults
 from tlstudio.engine import loop
 from tlstudio.engine.control import Control
 
@@ -84,3 +85,29 @@ def test_broken_off_twice(tiny_catalog, photos, tmp_path, monkeypatch):
     again = resume(tiny_catalog, tmp_path, folder)
     assert next(event.step for event in again if event.event == "RunResumed") == 12
     assert_same_run(folder_of(whole), folder)
+
+
+@pytest.mark.parametrize("kind", ["full", "mixup", "l2-sp"])
+def test_a_step_that_finds_no_memory_is_taken_in_parts(tiny_catalog, photos, tmp_path, kind):
+    settings = (f"data.path={photos}", *USUAL, *KINDS[kind], "run.epochs=2", "optim.schedule=constant")
+    whole = run(tiny_catalog, tmp_path, *settings)
+    with faults.injected("step:MemoryError@3"):
+        parts = run(tiny_catalog, tmp_path, *settings)
+    assert parts[-1].event == "RunFinished", parts[-1]
+    notes = [event.text for event in parts if event.event == "Note" and "not enough memory" in event.text]
+    assert len(notes) == 1
+    assert "from step 3 on" in notes[0]
+    assert "A batch size of 4 fits" in notes[0]
+    first, second = steps(folder_of(whole)), steps(folder_of(parts))
+    assert first[2] == second[2]
+    assert second[3]["loss"] == pytest.approx(first[3]["loss"], rel=0.2)
+
+
+def test_no_memory_for_even_the_smallest_part_ends_with_words(tiny_catalog, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr("tlstudio.engine.gradients.seed_torch", _no_memory)
+    end = run(tiny_catalog, tmp_path, f"data.path={photos}", *USUAL)[-1]
+    assert "not enough memory" in end.error
+
+
+def _no_memory(*_):
+    raise torch.OutOfMemoryError("CUDA out of memory")

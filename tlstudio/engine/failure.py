@@ -20,7 +20,7 @@ def failed(error: BaseException, folder: Path) -> RunFailed:
     storage = safe_io.as_user_error(error, folder)
     if storage is not None:
         return failed(storage, folder)
-    if _is_out_of_memory(error):
+    if is_out_of_memory(error):
         return RunFailed(
             error="There is not enough memory for this batch size.",
             detail=str(error).splitlines()[0],
@@ -33,7 +33,8 @@ def failed(error: BaseException, folder: Path) -> RunFailed:
     )
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether it says that there is no memory left, of whatever device."""
     signs = ("out of memory", "can't allocate memory", "DefaultCPUAllocator", "CUDNN_STATUS_ALLOC_FAILED")
     torch = sys.modules.get("torch")
     kinds = (MemoryError,) if torch is None else (MemoryError, torch.OutOfMemoryError)

@@ -37,6 +37,7 @@ class Keeper:
     ) -> None:
         self._run, self._folder, self._about, self._began = run, folder, about, began
         self._resumed_from = resumed_from
+        self._unreadable = len(run.source.unreadable)
         self._saved = time.monotonic()
         self._step = run.step if resumed_from is not None else 0
         self._every = 60.0 * run.recipe.config.run.checkpoint_minutes
@@ -51,6 +52,7 @@ class Keeper:
         run, began = self._run, time.monotonic()
         if run.step == self._step or not is_finite(run):
             return
+        run.source.check_losses(self._unreadable, len(run.train_rows))  # of a drive that is gone nothing shall be kept
         state = training_state(run)
         self._step = run.step
         if run.world.first:
@@ -75,6 +77,7 @@ class Keeper:
             **self._about,
             "epoch": len(run.history),
             "batch": run.batch,
+            "lost": len(run.source.unreadable) - self._unreadable,
             "classes": list(run.images.classes),
             "config": run.recipe.config.model_dump(mode="json"),
             "machine": machine(run.place, run.world),

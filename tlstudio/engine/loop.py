@@ -13,22 +13,20 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from tlstudio.api.errors import ExitCode, UserError
 from tlstudio.api.events import EpochDone, EpochStarted, Event, Note, StepDone
 from tlstudio.api.freezing import FreezePlan, StageInfo
 from tlstudio.engine.augment import effective_preset
 from tlstudio.engine.control import Wish
-from tlstudio.engine.device import seed_torch
 from tlstudio.engine.freeze import apply_plan, batch_norms, make_plan, stage_infos, states
+from tlstudio.engine.gradients import gradients_that_fit, images_in_step
 from tlstudio.engine.loader import in_batches
 from tlstudio.engine.modes import in_eval_mode
 from tlstudio.engine.norms import taken_anew
 from tlstudio.engine.optim import follow_memory_order, in_groups, set_learning_rates, take_step
-from tlstudio.engine.random import step_seed
 from tlstudio.engine.schedule import schedule_factor
-from tlstudio.engine.task import Totals, mix
+from tlstudio.engine.task import Totals
 from tlstudio.engine.training import Best, Training, weights_of
 
 _REPORT_SECONDS = 0.05  # StepDone at most 20 times a second: reading a number makes the device wait
@@ -143,7 +141,8 @@ def _steps(run: Training, plan: FreezePlan, epoch: int, totals: Totals, keeper: 
         if wish == "stop" and part == 0:  # a step that has begun is ended: nobody can go on from half of one
             yield from keeper.now()
             break
-        loss, logits = add_gradients(run, x, target, part, share=world.size * len(target) / images, images=images)
+        share = world.size * len(target) / images
+        loss, logits = yield from gradients_that_fit(run, x, target, part, share=share, images=images)
         seen += images
         run.unreported += images
         totals.add(loss, logits, target)
@@ -194,36 +193,6 @@ def _agreed(run: Training, images: int, keeper: Keeps, *, begins: bool = True) -
     elif stop:
         run.control.stop()
     return total, run.control.wish, bool(due)
-
-
-def add_gradients(run: Training, x: Tensor, target: Tensor, part: int, *, share: float, images: int) -> tuple[Tensor, Tensor]:
-    """Add a batch's gradients to those of the step; returns the mean loss of the batch and its logits.
-
-    Args:
-        part: the number of the batch in its step; gradients begin anew with the first.
-        share: what the loss of this process counts, where others have other parts of the batch.
-        images: in the batch of all processes.
-    """
-    config = run.recipe.config
-    draw = run.step * config.optim.accumulate + part
-    seed_torch(run.place.device, step_seed(config.run.seed + run.world.rank, draw))
-    assert run.cut.model is not None
-    mixture = mix(x, config.augment, config.run.seed, draw, images=run.cut.model.frozen == 0)
-    logits = run.cut.suffix(x if mixture is None else mixture.x)
-    loss = run.task.objective(logits, target) if mixture is None else mixture.loss(run.task, logits, target)
-    total = loss * share
-    if run.recipe.strategy.penalty is not None:
-        total = total + run.recipe.strategy.penalty(run.backbone, run.start, run.recipe.strategy_options)
-    if part == 0:
-        run.optimizer.zero_grad(set_to_none=True)
-    run.scaler.scale(total * (images / images_in_step(run, images))).backward()  # type: ignore[no-untyped-call]
-    return loss, logits
-
-
-def images_in_step(run: Training, images: int) -> int:
-    """How many images a step has, as far as one knows before its last batch, which has so many."""
-    config = run.recipe.config
-    return images if config.optim.accumulate == 1 else config.optim.accumulate * config.run.batch_size
 
 
 @torch.no_grad()

@@ -92,6 +92,8 @@ def _not_exact(given: Given, saved: SavedRun) -> str:
     """Why the run may end otherwise than without the break; empty where nothing is known that speaks for it."""
     meta, here = saved.meta, machine(given.place, World.here())
     reasons = [f"it has {saved.added} epochs more than before"] if saved.added else []
+    if meta["lost"]:
+        reasons.append(f"{meta['lost']} images could not be read before it was saved")
     reasons += differences(meta["machine"], here)
     reasons += differences(meta["versions"], given.about["versions"])
     reasons += [f"plugin {text}" for text in differences(meta["plugins"], given.about["plugins"])]

@@ -28,6 +28,7 @@ def training_state(run: Training) -> dict[str, Any]:
         "step": run.step,
         "epoch": len(run.history),
         "batch": run.batch,
+        "parts": run.parts,
         "totals": _sums(run),
         "history": [dict(metrics) for metrics in run.history],
         "patience": run.patience.state_dict(),
@@ -49,7 +50,7 @@ def restore_training(run: Training, state: State) -> None:
     run.backbone.module.load_state_dict(state["model"], strict=True)
     _restore_optimizer(run, state["optimizer"])
     run.scaler.load_state_dict(state["scaler"])
-    run.step, run.batch = int(state["step"]), int(state["batch"])
+    run.step, run.batch, run.parts = int(state["step"]), int(state["batch"]), int(state["parts"])
     run.history = [dict(metrics) for metrics in state["history"]]
     run.patience.load_state_dict(state["patience"])
     if run.average is not None and state["average"] is not None:

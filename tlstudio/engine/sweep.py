@@ -17,8 +17,9 @@ from tlstudio.engine.control import Control
 from tlstudio.engine.device import Place, settings_for
 from tlstudio.engine.finder import STEPS, rates, suggestion
 from tlstudio.engine.freeze import make_plan, stage_infos
+from tlstudio.engine.gradients import add_gradients, images_in_step
 from tlstudio.engine.loader import ImageSource
-from tlstudio.engine.loop import add_gradients, adopt, images_in_step
+from tlstudio.engine.loop import adopt
 from tlstudio.engine.model import build_model
 from tlstudio.engine.optim import in_groups, set_learning_rates, take_step
 from tlstudio.engine.random import epoch_order

@@ -50,9 +50,10 @@ class Mixture:
     other: Tensor
     own: float
 
-    def loss(self, task: Classification, logits: Tensor, target: Tensor) -> Tensor:
-        """What to learn from: either target, by its share."""
-        return self.own * task.objective(logits, target) + (1.0 - self.own) * task.objective(logits, target[self.other])
+    def loss(self, task: Classification, logits: Tensor, target: Tensor, rows: slice = slice(None)) -> Tensor:
+        """What to learn from: either target, by its share; of some rows of the batch, whose logits these are."""
+        other = task.objective(logits, target[self.other][rows])
+        return self.own * task.objective(logits, target[rows]) + (1.0 - self.own) * other
 
 
 def mix(x: Tensor, augment: AugmentConfig, seed: int, step: int, *, images: bool) -> Mixture | None:

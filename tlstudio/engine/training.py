@@ -71,6 +71,8 @@ class Training:
     batch: int = 0
     """Batches of the running epoch that are done, and (below) the sums over them; ``None`` between epochs."""
     totals: Totals | None = None
+    parts: int = 1
+    """Into how many a batch is divided, since the memory does not suffice for all of it."""
     finite: Tensor = field(init=False)
     """On the device: whether every loss so far was a number."""
     reported: float = field(default_factory=time.monotonic)
