@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tlstudio.cli import output
+from tlstudio.cli import output, runs_notes
 from tlstudio.cli.session import session_of
 
 if TYPE_CHECKING:
@@ -36,7 +36,11 @@ def list_(context: typer.Context, as_json: AsJson = False) -> None:
              str(info.epochs_done), output.percent(_accuracy(info)), output.duration(info.seconds)]
             for info in infos
         ]  # fmt: skip
-        output.print_table(["id", "started", "status", "what", "epochs", "accuracy", "time"], rows, right=(4, 5, 6))
+        headers = ["id", "started", "status", "what", "epochs", "accuracy", "time"]
+        if any(info.tags for info in infos):
+            headers.append("tags")
+            rows = [[*row, ", ".join(info.tags)] for row, info in zip(rows, infos, strict=True)]
+        output.print_table(headers, rows, right=(4, 5, 6))
 
 
 @app.command()
@@ -56,6 +60,10 @@ def show(context: typer.Context, run: Run, as_json: AsJson = False) -> None:
         output.print_line(f"It failed: {info.error}")
     if info.parent:
         output.print_line(f"Its weights are the result of run {info.parent}.")
+    if info.tags:
+        output.print_line(f"Tags: {', '.join(info.tags)}")
+    if info.notes:
+        output.print_line(f"Notes: {info.notes}")
     output.print_line(f"Folder: {info.folder}")
     output.print_line("Model: " + (str(info.model_file) if info.model_file.is_file() else "none") + "\n")
     if epochs:
@@ -84,12 +92,15 @@ def delete(
             output.print_line(f"Moved {item['id']} to {item['trash']}")
 
 
+runs_notes.add_to(app)
+
+
 def _as_json(info: RunInfo) -> dict[str, Any]:
     return {
         "id": info.id, "name": info.name, "folder": str(info.folder), "created": info.created, "status": info.status,
         "backbone": info.backbone, "dataset": info.dataset, "metrics": info.metrics, "epochs_done": info.epochs_done,
         "best_epoch": info.best_epoch, "seconds": info.seconds, "error": info.error,
-        "parent": info.parent,
+        "parent": info.parent, "images_per_s": info.images_per_s, "notes": info.notes, "tags": list(info.tags),
         "model": str(info.model_file) if info.model_file.is_file() else "", "config": info.config,
     }  # fmt: skip
 
