@@ -26,10 +26,12 @@ def epoch(number, accuracy=0.5):
 
 
 def make_run(workspace, *, ended=True):
-    run, folder = create_run(workspace, parse_config({}), {})
+    _, folder = create_run(workspace, parse_config({}), {})
     events = [StepDone(epoch=0, step=1, steps=1, loss=1.0, lr=0.1, images_per_s=1.0), epoch(0)]
     if ended:
-        events.append(RunFinished(outcome="completed", metrics={"val_accuracy": 0.5}, best_epoch=0, epochs=1, seconds=1, model=""))
+        events.append(
+            RunFinished(outcome="completed", metrics={"val_accuracy": 0.5}, best_epoch=0, epochs=1, seconds=1, model="")
+        )
     add(folder, *events)
     return folder
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,14 +13,21 @@ from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import QGraphicsItem, QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from tlstudio.gui import theme
+from tlstudio.gui.widgets.decimate import Peaks
 from tlstudio.gui.widgets.plot_library import pg
+from tlstudio.gui.widgets.plot_view import PlotView
+from tlstudio.gui.widgets.ranges import range_of, round_range
 
 Array = NDArray[np.float64]
 
 _AXIS_WIDTH = 48
 _SYMBOL = 6
 _STAR = 14
+_MOST_MARKS = 200
 _NONE: Array = np.empty(0)
+_DASHES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.PenStyle.DashDotLine)
+DASHES = len(_DASHES)
+"""How many styles of line there are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +39,10 @@ class CurveStyle:
     series: int = -1
     """Instead of ``color``: an index into `theme.Colors.series`."""
     fade: float = 0.0
+    dash: int = 0
+    """The style of the line: solid, dashed, dotted, both."""
     marks: bool = False
-    """A dot at every point."""
+    """A dot at every point, while there are few."""
     star: bool = False
     """One star instead of a line."""
     counts: bool = True
@@ -46,6 +53,10 @@ class CurveStyle:
         now = theme.colors()
         color = now.series[self.series] if self.series >= 0 else getattr(now, self.color)
         return theme.mix(color, now.base, self.fade)
+
+    def pen(self, width: int = 1) -> QPen:
+        """What draws the line."""
+        return pg.mkPen(self.pen_color(), width=width, style=_DASHES[self.dash % DASHES])
 
 
 class CurvePlot(QWidget):
@@ -68,17 +79,21 @@ class CurvePlot(QWidget):
         self._styles = dict(styles)
         self._curves: dict[str, pg.PlotDataItem] = {}
         self._shown: dict[str, tuple[Array, Array]] = {}
+        self._peaks: dict[str, Peaks] = {}
+        self._ranges: dict[str, tuple[float, float] | None] = {}
+        self._strong = ""
+        self._hidden: set[str] = set()
         self._title, self._percent, self._log = title, percent, False
         self.readout = QLabel()
         self.readout.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         theme.set_role(self.readout, "caption")
-        heading = QLabel(title)
-        theme.set_role(heading, "section")
+        self._heading = QLabel(title)
+        theme.set_role(self._heading, "section")
         self.tools = QHBoxLayout()
         self.tools.setSpacing(theme.HALF)
         top = QHBoxLayout()
         top.setContentsMargins(theme.HALF, 0, 0, 0)
-        top.addWidget(heading)
+        top.addWidget(self._heading)
         top.addSpacing(theme.GRID)
         top.addWidget(self.readout, 1)
         top.addLayout(self.tools)
@@ -86,7 +101,7 @@ class CurvePlot(QWidget):
         self._follows = True
         self._ends: tuple[float, float] | None = None
         self._span = 1.0
-        self.view = _View(self)
+        self.view = PlotView(self)
         self.view.setAccessibleName(title)
         self.view.setToolTip(self.tr("Scroll to zoom, drag to move, double click or Home for all of it"))
         self.view.all_wanted.connect(self.show_all)
@@ -114,8 +129,51 @@ class CurvePlot(QWidget):
         self._shown[name] = (x, y)
         if self._log:
             y = np.where(y > 0, y, np.nan)  # a logarithm has no place for them
-        self._curves[name].setData(x, y)
+        self._peaks[name] = Peaks(x, y)
+        self._ranges[name] = range_of(y) if self._styles[name].counts else None
+        self._draw(name)
         self._follow()
+
+    def _draw(self, name: str) -> None:
+        """Give the drawing what can be seen of a curve."""
+        curve, peaks, style = self._curves[name], self._peaks[name], self._styles[name]
+        if style.marks:
+            symbol = "o" if len(peaks.x) <= _MOST_MARKS else None
+            if curve.opts["symbol"] != symbol:
+                curve.setSymbol(symbol)
+        if len(peaks.x) > 2 * self._columns():
+            (low, high), _ = self.view.getViewBox().viewRange()
+            curve.setData(*peaks.within(low, high, self._columns()))
+        else:
+            curve.setData(peaks.x, peaks.y)
+
+    def _columns(self) -> int:
+        return max(256, self.view.width())
+
+    def _redraw_long(self) -> None:
+        """Another part is looked at: draw it anew where not all points were drawn."""
+        for name, peaks in self._peaks.items():
+            if len(peaks.x) > 2 * self._columns():
+                self._draw(name)
+
+    def show_curve(self, name: str, on: bool) -> None:
+        """Show a curve, or hide it."""
+        self._curves[name].setVisible(on)
+        (self._hidden.discard if on else self._hidden.add)(name)
+        self._follow()
+
+    def emphasize(self, name: str) -> None:
+        """Draw one curve thicker than the others, above them; empty for none."""
+        before, self._strong = self._strong, name
+        for each in {before, name} & self._curves.keys():
+            self._curves[each].setPen(self._styles[each].pen(3 if each == name else 1))
+            self._curves[each].setZValue(1 if each == name else 0)
+
+    def set_title(self, title: str) -> None:
+        """Another title."""
+        self._title = title
+        self._heading.setText(title)
+        self.view.setAccessibleName(title)
 
     def curve(self, name: str) -> tuple[Array, Array]:
         """The numbers that are shown."""
@@ -135,8 +193,9 @@ class CurvePlot(QWidget):
         """Replace all curves by empty ones of these styles."""
         for curve in self._curves.values():
             self.view.removeItem(curve)
-        self._shown.clear()
-        self._curves.clear()
+        for kept in (self._shown, self._curves, self._peaks, self._ranges, self._hidden):
+            kept.clear()
+        self._strong = ""
         self._styles = dict(styles)
         self._add_curves()
         self._restyle(theme.colors())
@@ -243,6 +302,8 @@ class CurvePlot(QWidget):
         box.setLimits(xMin=-0.5)
         box.disableAutoRange()
         box.sigRangeChangedManually.connect(self._zoomed)
+        box.sigXRangeChanged.connect(lambda _box, _ends: self._redraw_long())
+        self.view.resized.connect(self._redraw_long)
         if self._percent:
             box.setLimits(xMin=-0.5, yMin=-5, yMax=105)
         self._legend = item.addLegend(
@@ -263,8 +324,6 @@ class CurvePlot(QWidget):
         for name, style in self._styles.items():
             symbol = "star" if style.star else "o" if style.marks else None
             curve = pg.PlotDataItem(antialias=False, symbol=symbol, symbolSize=_SYMBOL, name=style.title or None)
-            curve.setDownsampling(auto=True, method="peak")
-            curve.setClipToView(True)
             self.view.addItem(curve, ignoreBounds=not style.counts)
             self._curves[name] = curve
             self._shown[name] = (_NONE, _NONE)
@@ -275,7 +334,7 @@ class CurvePlot(QWidget):
         empty = not any(len(x) for x, _ in self._shown.values())
         if empty != self._empty:
             self._empty = empty
-            self._legend.setVisible(not empty)
+            self._legend.setVisible(not empty and bool(self._legend.items))
         if not self._follows:
             return
         ends = round_range(self._extent(), log=self._log, from_zero=0.5 if self._percent else 0.9) or (
@@ -290,12 +349,8 @@ class CurvePlot(QWidget):
 
     def _extent(self) -> tuple[float, float] | None:
         """Lowest and highest number among the curves that count."""
-        counted = [y for name, (_, y) in self._shown.items() if self._styles[name].counts and len(y)]
-        if not counted:
-            return None
-        values = np.concatenate(counted)
-        values = values[np.isfinite(values) & ((values > 0) | (not self._log))]
-        return (float(values.min()), float(values.max())) if len(values) else None
+        ranges = [ends for name, ends in self._ranges.items() if ends is not None and name not in self._hidden]
+        return (min(low for low, _ in ranges), max(high for _, high in ranges)) if ranges else None
 
     @Slot()
     def _zoomed(self) -> None:
@@ -318,7 +373,7 @@ class CurvePlot(QWidget):
         for name, style in self._styles.items():
             color = style.pen_color()
             curve = self._curves[name]
-            curve.setPen(None if style.star else self._pen(color))
+            curve.setPen(None if style.star else style.pen(3 if name == self._strong else 1))
             if style.star or style.marks:
                 curve.setSymbolBrush(pg.mkBrush(color))
                 curve.setSymbolPen(pg.mkPen(now.base))
@@ -343,51 +398,3 @@ class CurvePlot(QWidget):
     @Slot()
     def _mouse_left(self) -> None:
         self.cursor_moved.emit(None)
-
-
-def round_range(extent: tuple[float, float] | None, *, log: bool = False, from_zero: float = 0.9) -> tuple[float, float] | None:
-    """A range with round ends around numbers; of logarithms if ``log``.
-
-    It begins at zero where the lowest number is below the share ``from_zero`` of the highest one.
-    """
-    if extent is None:
-        return None
-    low, high = extent
-    if log:
-        first, last = math.floor(2 * math.log10(low)) / 2, math.ceil(2 * math.log10(high)) / 2
-        return first, max(last, first + 0.5)
-    if 0 <= low <= from_zero * high or low == high:
-        low, high = min(low, 0.0), max(high, 0.0)
-    step = 10.0 ** math.floor(math.log10((high - low) or 1.0)) / 2
-    first, last = math.floor(round(low / step, 6)), math.ceil(round(high / step, 6))
-    return step * first, step * max(last, first + 1)
-
-
-class _View(pg.PlotWidget):
-    """The drawing itself; a double click shows everything again."""
-
-    left = Signal()
-    all_wanted = Signal()
-
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent, enableMenu=False)
-        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self.setMinimumSize(160, 120)
-        self.setAntialiasing(False)
-        self.paint_ms = 0.0
-        """How long the last painting took."""
-
-    def paintEvent(self, event: object) -> None:
-        """Paint, and measure it."""
-        began = time.perf_counter()
-        super().paintEvent(event)
-        self.paint_ms = 1000 * (time.perf_counter() - began)
-
-    def mouseDoubleClickEvent(self, event: object) -> None:
-        """Undo zooming."""
-        self.all_wanted.emit()
-
-    def leaveEvent(self, event: object) -> None:
-        """No cursor, no values."""
-        super().leaveEvent(event)
-        self.left.emit()
