@@ -1,7 +1,8 @@
 """How quickly overlaid curves follow the mouse: `python tests/benchmarks/curves.py [--points 1000000] [--runs 1 6 30]`.
 
 Overlays runs of so many steps each, smoothed, with their raw lines behind; then moves and zooms the view, and prints the median
-and the longest time of a frame, painting included. 30 frames a second leave 33 ms. Uses the screen, or QT_QPA_PLATFORM=offscreen.
+and the longest time of a frame, painting included. 30 frames a second leave 33 ms. It uses the screen, or no screen with
+QT_QPA_PLATFORM=offscreen.
 """
 
 from __future__ import annotations

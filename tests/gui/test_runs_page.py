@@ -21,7 +21,7 @@ from tlstudio.api.events import (
     StepDone,
 )
 from tlstudio.gui.context import AppContext
-from tlstudio.gui.pages.run_details import settings_of
+from tlstudio.gui.pages.run_text import settings_of
 from tlstudio.gui.pages.runs import RunsPage
 from tlstudio.runs.recorder import record
 from tlstudio.runs.store import create_run, list_runs
@@ -96,7 +96,8 @@ def settled(page):
 
 
 def texts(page, column):
-    return [page.proxy.index(row, column).data() for row in range(page.proxy.rowCount())]
+    """What stands in a column, by its name."""
+    return [page.proxy.index(row, page.table.column_of(column)).data() for row in range(page.proxy.rowCount())]
 
 
 def test_an_empty_workspace_says_what_will_be_here(qtbot, page, context):
@@ -111,25 +112,25 @@ def test_runs_are_listed_with_their_figures(qtbot, page, context):
     make_run(context.workspace, name="mine", accuracy=0.948)
     make_run(context.workspace, outcome="failed", backbone="torchvision/vgg16")
     shown(qtbot, page, 2)
-    row = texts(page, 0).index("mine")
+    row = texts(page, "name").index("mine")
     cells = [page.proxy.index(row, column).data() for column in range(page.proxy.columnCount())]
     assert cells[:5] == ["mine", "bees", "tf_efficientnet_lite0", "head-only", "✓ finished"]
-    assert cells[5:9] == ["3 / 3", "94.8 %", "0.400", "0:06"]
-    other = 1 - row
-    assert page.proxy.index(other, 4).data() == "! failed"
-    assert page.proxy.index(other, 4).data(Qt.ItemDataRole.ToolTipRole) == "The disk is full."
+    assert cells[5:11] == ["3 / 3", "3", "94.8 %", "0.400", "0:06", "4"]
+    other, status = 1 - row, page.table.column_of("status")
+    assert page.proxy.index(other, status).data() == "! failed"
+    assert page.proxy.index(other, status).data(Qt.ItemDataRole.ToolTipRole) == "The disk is full."
 
 
 def test_sorting_goes_by_value_and_searching_by_words(qtbot, page, context):
     for name, accuracy in (("a", 0.95), ("b", 1.0), ("c", 0.099)):
         make_run(context.workspace, name=name, accuracy=accuracy, path=f"/data/set {name}")
     shown(qtbot, page, 3)
-    page.view.sortByColumn(6, Qt.SortOrder.AscendingOrder)
-    assert texts(page, 0) == ["c", "a", "b"]
-    page.filter.setText("SET b")
-    assert texts(page, 0) == ["b"]
-    page.filter.setText("nothing")
-    assert texts(page, 0) == []
+    page.view.sortByColumn(page.table.column_of("val_accuracy"), Qt.SortOrder.AscendingOrder)
+    assert texts(page, "name") == ["c", "a", "b"]
+    page.bar.search.setText("SET b")
+    assert texts(page, "name") == ["b"]
+    page.bar.search.setText("nothing")
+    assert texts(page, "name") == []
 
 
 def test_a_chosen_run_is_played_again(qtbot, page, context):
@@ -153,8 +154,8 @@ def test_several_runs_lie_over_each_other(qtbot, page, context):
     page.view.selectAll()
     qtbot.waitUntil(lambda: page.details.overlay.isVisible() and settled(page))
     assert page.details.overlay.loss.names == set(runs)
-    assert not page._predict.isEnabled()
-    assert page._delete.isEnabled()
+    assert not page.bar.predict.isEnabled()
+    assert page.bar.delete.isEnabled()
 
 
 def test_the_actions_lead_to_other_pages(qtbot, page, context):
@@ -166,10 +167,10 @@ def test_the_actions_lead_to_other_pages(qtbot, page, context):
     context.run_requested.connect(runs.append)
     context.config_requested.connect(configs.append)
     context.data_requested.connect(data.append)
-    page._predict.click()
-    page._evaluate.click()
-    page._again.click()
-    assert asked == ["predict", "evaluate", "train"]
+    page.bar.predict.click()
+    page.bar.evaluate.click()
+    page.bar.again.click()
+    assert asked == ["predict", "evaluate", "train", "train"]  # once more, after the images were opened
     assert runs == [run, run]
     assert configs[0].run.epochs == 3
     assert data[0].path == "/data/bees"
@@ -179,8 +180,8 @@ def test_a_run_without_a_model_cannot_predict(qtbot, page, context):
     run = make_run(context.workspace, outcome="cancelled")
     shown(qtbot, page, 1)
     chosen(qtbot, page, run)
-    assert not page._predict.isEnabled()
-    assert page._again.isEnabled()
+    assert not page.bar.predict.isEnabled()
+    assert page.bar.again.isEnabled()
 
 
 def test_deleting_asks_and_moves_to_the_trash(qtbot, page, context, monkeypatch):
@@ -191,9 +192,9 @@ def test_deleting_asks_and_moves_to_the_trash(qtbot, page, context, monkeypatch)
     chosen(qtbot, page, run)
     answers = [QMessageBox.StandardButton.No, QMessageBox.StandardButton.Yes]
     monkeypatch.setattr(QMessageBox, "question", lambda *_: answers.pop(0))
-    page._delete.click()
+    page.bar.delete.click()
     assert len(list_runs(context.workspace)) == 2
-    page._delete.click()
+    page.bar.delete.click()
     qtbot.waitUntil(lambda: page.proxy.rowCount() == 1 and settled(page))
     assert [info.id for info in list_runs(context.workspace)] == [kept]
     assert len(list((context.workspace / "trash").iterdir())) == 1
@@ -203,8 +204,8 @@ def test_a_running_run_is_not_deleted(qtbot, page, context):
     run = make_run(context.workspace, outcome="interrupted")  # its heartbeat is fresh
     shown(qtbot, page, 1)
     chosen(qtbot, page, run)
-    assert texts(page, 4) == ["▶ running"]
-    assert not page._delete.isEnabled()
+    assert texts(page, "status") == ["▶ running"]
+    assert not page.bar.delete.isEnabled()
 
 
 def test_news_keep_the_choice(qtbot, page, context):
