@@ -69,7 +69,8 @@ def columns() -> tuple[Column, ...]:
         Column(name="epochs", title=_tr("Epochs"), text=_epochs, width=66, key=lambda run: run.epochs_done, right=True),
         Column(
             name="best_epoch", title=_tr("Best epoch"), width=84,
-            text=lambda run: str(run.best_epoch + 1) if run.best_epoch >= 0 else "–", key=lambda run: run.best_epoch, right=True, about=_tr("The epoch whose model was kept"), shown=False,
+            text=lambda run: str(run.best_epoch + 1) if run.best_epoch >= 0 else "–",
+            key=lambda run: run.best_epoch, right=True, about=_tr("The epoch whose model was kept"), shown=False,
         ),
         Column(
             name="val_accuracy", title=_tr("Val. accuracy"), text=_accuracy, width=96,
