@@ -31,6 +31,7 @@ from tlstudio.gui.pages.runs_model import title_of_run
 from tlstudio.gui.widgets.background import Task, run_in_background
 from tlstudio.gui.widgets.overlay import OverlaidRun, OverlayCurves
 from tlstudio.gui.widgets.plots import RunCurves
+from tlstudio.gui.widgets.run_looks import run_looks
 from tlstudio.gui.widgets.stage_strip import StageStrip
 from tlstudio.runs.store import RunInfo
 
@@ -42,8 +43,8 @@ class RunDetails(QWidget):
     """Shows one run, or several beside each other."""
 
     problem = Signal(object)
-    overlaid = Signal()
-    """Several runs are drawn over each other: they have their looks now."""
+    looks_changed = Signal(object)
+    """dict of id to `RunLook`: how runs are drawn beside each other; empty where one is alone."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -139,11 +140,11 @@ class RunDetails(QWidget):
                     for run, name, found in zip(self._runs, names, replays, strict=True)
                 ]
             )
-            self.overlaid.emit()
         else:
             self._title.setText(self.tr("Choose a run to see its curves; several, to compare them."))
             self.curves.clear()
             self.text.clear()
+        self.looks_changed.emit(run_looks([run.id for run in self._runs]) if several else {})
         self._choose_view()
 
     def _show_one(self, run: RunInfo, found: Replay) -> None:

@@ -15,13 +15,13 @@ from tlstudio.gui.pages.run_text import value_text
 from tlstudio.gui.pages.runs_model import Column, columns, title_of_run
 from tlstudio.gui.widgets.fields import UNITS, title_of
 from tlstudio.gui.widgets.form import fields_of
-from tlstudio.gui.widgets.run_looks import line_icon, run_looks
+from tlstudio.gui.widgets.run_looks import LINE_WIDTH, line_icon, run_looks
 from tlstudio.runs.store import RunInfo
 from tlstudio.runs.table import FIELDS, FIGURES, differing_settings
 
 _BEST: dict[str, Callable[[Sequence[float]], float]] = {"val_accuracy": max, "val_loss": min}
 _NAMED = 3
-_WIDTH = 170
+_WIDTH, _NARROW, _WIDE = 170, 130, 230
 _LETTERS = 4
 
 
@@ -38,10 +38,13 @@ class DifferenceTable(QTableWidget):
         self.setShowGrid(False)
         self.setTabKeyNavigation(False)
         self.setWordWrap(False)
-        self.setIconSize(QSize(2 * theme.ICON, theme.ICON))
+        self.setTextElideMode(Qt.TextElideMode.ElideRight)
+        self.setIconSize(QSize(LINE_WIDTH, theme.ICON))
         self.verticalHeader().hide()
         self.verticalHeader().setDefaultSectionSize(self.fontMetrics().height() + theme.GRID)
         self.horizontalHeader().setHighlightSections(False)
+        self.horizontalHeader().setTextElideMode(Qt.TextElideMode.ElideRight)
+        self.horizontalHeader().setStretchLastSection(True)
         self.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         theme.changed.connect(lambda _now: self.set_runs(self._runs))
 
@@ -70,7 +73,7 @@ class DifferenceTable(QTableWidget):
         self.setColumnWidth(0, _WIDTH)
         for column in range(1, self.columnCount()):
             self.resizeColumnToContents(column)
-            self.setColumnWidth(column, min(max(_WIDTH, self.columnWidth(column) + 2 * theme.GRID), 2 * _WIDTH))
+            self.setColumnWidth(column, min(max(_NARROW, self.columnWidth(column) + 2 * theme.GRID), _WIDE))
 
     def texts(self) -> list[list[str]]:
         """All that can be read, row by row."""

@@ -282,6 +282,7 @@ class RunsPage(QWidget):
         context.run_active_changed.connect(lambda _active: self._update_buttons())
         context.catalog_changed.connect(lambda _catalog: self._update_buttons())
         self.details.problem.connect(context.problem)
+        self.details.looks_changed.connect(self.table.set_looks)
         self.details.notes.written.connect(self.edits.say)
         self.table.written.connect(self.edits.say)
         self.edits.said.connect(self._said)

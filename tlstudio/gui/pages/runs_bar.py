@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import (
     QAbstractButton,
     QComboBox,
@@ -79,8 +79,8 @@ class RunsBar(QWidget):
         self.tag.setCurrentIndex(0)
 
     def _make_filters(self) -> None:
-        self.search.setPlaceholderText(self.tr("Search (Ctrl+F)"))
-        self.search.setToolTip(self.tr("Words that must occur in names, settings, notes, tags or ids"))
+        self.search.setPlaceholderText(self.tr("Search"))
+        self.search.setToolTip(self.tr("Words that must occur in names, data, notes, tags or ids (Ctrl+F)"))
         self.search.setClearButtonEnabled(True)
         self.search.setAccessibleName(self.tr("Search the runs"))
         self.search.setMaximumWidth(26 * theme.GRID)
@@ -97,6 +97,8 @@ class RunsBar(QWidget):
         self.columns.setToolTip(self.tr("Choose the columns"))
         self.columns.setAccessibleName(self.tr("Columns"))
         theme.set_icon(self.columns, "columns")
+        self.columns.setText(self.tr("Columns"))
+        self.columns.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.columns.setMenu(self.columns_menu)
         self.columns.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
 

@@ -20,6 +20,7 @@ from PySide6.QtCore import (
 
 from tlstudio.gui import theme
 from tlstudio.gui.pages.train_progress import duration_text
+from tlstudio.gui.widgets.run_looks import RunLook, line_icon
 from tlstudio.runs.notes import RunNotes, clean_tags
 from tlstudio.runs.store import RunInfo
 
@@ -52,38 +53,38 @@ class Column:
 def columns() -> tuple[Column, ...]:
     """The columns, in the user's language."""
     return (
-        Column(name="name", title=_tr("Name"), text=title_of_run, width=190, tip=lambda run: f"{run.name}\n{run.folder.name}"),
-        Column(name="data", title=_tr("Data"), text=lambda run: run.dataset.rpartition("/")[2], width=110, tip=_path),
+        Column(name="name", title=_tr("Name"), text=title_of_run, width=166, tip=lambda run: f"{run.name}\n{run.folder.name}"),
+        Column(name="data", title=_tr("Data"), text=lambda run: run.dataset.rpartition("/")[2], width=106, tip=_path),
         Column(
-            name="backbone", title=_tr("Backbone"), text=lambda run: run.backbone.rpartition("/")[2], width=140,
+            name="backbone", title=_tr("Backbone"), text=lambda run: run.backbone.rpartition("/")[2], width=136,
             tip=lambda run: run.backbone,
         ),
         Column(
-            name="strategy", title=_tr("What learns"), text=lambda run: strategy_of(run).rpartition("/")[2], width=90,
+            name="strategy", title=_tr("What learns"), text=lambda run: strategy_of(run).rpartition("/")[2], width=84,
             tip=strategy_of, about=_tr("The freezing strategy"),
         ),
         Column(
-            name="status", title=_tr("Status"), text=lambda run: f"{_MARKS[run.status]} {status_text(run.status)}", width=95,
+            name="status", title=_tr("Status"), text=lambda run: f"{_MARKS[run.status]} {status_text(run.status)}", width=84,
             tip=lambda run: run.error,
         ),
-        Column(name="epochs", title=_tr("Epochs"), text=_epochs, width=66, key=lambda run: run.epochs_done, right=True),
+        Column(name="epochs", title=_tr("Epochs"), text=_epochs, width=62, key=lambda run: run.epochs_done, right=True),
         Column(
             name="best_epoch", title=_tr("Best epoch"), width=84,
             text=lambda run: str(run.best_epoch + 1) if run.best_epoch >= 0 else "–",
             key=lambda run: run.best_epoch, right=True, about=_tr("The epoch whose model was kept"), shown=False,
         ),
         Column(
-            name="val_accuracy", title=_tr("Val. accuracy"), text=_accuracy, width=96,
+            name="val_accuracy", title=_tr("Val. accuracy"), text=_accuracy, width=92,
             key=lambda run: run.metrics.get("val_accuracy", -1.0), right=True,
             about=_tr("Of the best epoch, on the validation images"),
         ),
         Column(
-            name="val_loss", title=_tr("Val. loss"), text=_loss, width=74,
+            name="val_loss", title=_tr("Val. loss"), text=_loss, width=70,
             key=lambda run: run.metrics.get("val_loss", float("inf")), right=True,
             about=_tr("Of the best epoch, on the validation images"),
         ),
         Column(
-            name="seconds", title=_tr("Time"), text=lambda run: duration_text(run.seconds), width=64,
+            name="seconds", title=_tr("Time"), text=lambda run: duration_text(run.seconds), width=56,
             key=lambda run: run.seconds, right=True,
         ),
         Column(
@@ -92,18 +93,18 @@ def columns() -> tuple[Column, ...]:
             about=_tr("Training images in a second of its epochs, measuring included"), shown=False,
         ),
         Column(
-            name="notes", title=_tr("Notes"), text=lambda run: " ".join(run.notes.split()), width=150,
+            name="notes", title=_tr("Notes"), text=lambda run: " ".join(run.notes.split()), width=118,
             tip=lambda run: run.notes, about=_tr("Your own words; F2 writes"),
         ),
         Column(
-            name="tags", title=_tr("Tags"), text=lambda run: ", ".join(run.tags), width=100,
+            name="tags", title=_tr("Tags"), text=lambda run: ", ".join(run.tags), width=90,
             tip=lambda run: ", ".join(run.tags), about=_tr("Your own tags, with commas between; F2 writes"),
         ),
         Column(
             name="parent", title=_tr("Parent"), text=lambda run: run.parent or "–", width=84,
             about=_tr("The run whose result this one started from"), shown=False,
         ),
-        Column(name="started", title=_tr("Started"), text=_created, width=124, key=lambda run: run.created),
+        Column(name="started", title=_tr("Started"), text=_created, width=136, key=lambda run: run.created),
     )  # fmt: skip
 
 
@@ -117,6 +118,7 @@ class RunTable(QAbstractTableModel):
         super().__init__(parent)
         self.columns = columns()
         self._runs: list[RunInfo] = []
+        self._looks: dict[str, RunLook] = {}
         self._keys: list[tuple[Any, ...]] = []
 
     def set_runs(self, runs: Sequence[RunInfo]) -> None:
@@ -142,6 +144,12 @@ class RunTable(QAbstractTableModel):
         """Show other values of a run."""
         self._runs[row], self._keys[row] = run, self._key(run)
         self.dataChanged.emit(self.index(row, 0), self.index(row, len(self.columns) - 1))
+
+    def set_looks(self, looks: dict[str, RunLook]) -> None:
+        """Show the line of each run that is drawn beside others, before its name."""
+        if looks != self._looks:
+            self._looks = looks
+            self.dataChanged.emit(self.index(0, 0), self.index(len(self._runs) - 1, 0), [Qt.ItemDataRole.DecorationRole])
 
     @property
     def runs(self) -> tuple[RunInfo, ...]:
@@ -216,6 +224,8 @@ class RunTable(QAbstractTableModel):
             return _alignment(column)
         if role == Qt.ItemDataRole.ToolTipRole:
             return (column.tip(run) or None) if column.tip is not None else None
+        if role == Qt.ItemDataRole.DecorationRole and column.name == "name" and run.id in self._looks:
+            return line_icon(self._looks[run.id])
         if role == Qt.ItemDataRole.ForegroundRole and column.name == "status":
             return {"failed": theme.colors().error, "running": theme.colors().learn_text}.get(run.status)
         if role == Qt.ItemDataRole.ForegroundRole and column.name == "notes":

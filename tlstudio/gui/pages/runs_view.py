@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QItemSelectionModel, QModelIndex, QPoint, Qt, Signal, Slot
+from PySide6.QtCore import QItemSelectionModel, QModelIndex, QPoint, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QAction, QKeyEvent
 from PySide6.QtWidgets import QAbstractItemView, QMenu, QTableView, QWidget
 
 from tlstudio.gui import theme
 from tlstudio.gui.memory import Memory
 from tlstudio.gui.pages.runs_model import RunFilter, RunTable
+from tlstudio.gui.widgets.run_looks import LINE_WIDTH
 from tlstudio.gui.widgets.table_columns import TableColumns
 from tlstudio.runs.store import RunInfo
 
@@ -37,6 +38,7 @@ class RunsView(QTableView):
         self.setShowGrid(False)
         self.setStyleSheet("QTableView::item { padding: 0 5px; }")  # in line with the headings
         self.setWordWrap(False)
+        self.setIconSize(QSize(LINE_WIDTH, theme.ICON))
         self.setTabKeyNavigation(False)
         self.setSortingEnabled(True)
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)

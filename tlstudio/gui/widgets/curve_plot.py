@@ -89,6 +89,7 @@ class CurvePlot(QWidget):
         theme.set_role(self.readout, "caption")
         self._heading = QLabel(title)
         theme.set_role(self._heading, "section")
+        self._heading.setMinimumHeight(3 * theme.GRID + 2)  # as high as a tool
         self.tools = QHBoxLayout()
         self.tools.setSpacing(theme.HALF)
         top = QHBoxLayout()

@@ -71,6 +71,7 @@ class OverlayCurves(QWidget):
         self._arrange()
         for plot in (self.loss, self.accuracy):
             plot.cursor_moved.connect(self.show_values)
+            plot.view.setToolTip("")  # it would hide curves while values are read
         self.legend.hidden_changed.connect(self._hide_runs)
         self.legend.current_changed.connect(self._emphasize)
 

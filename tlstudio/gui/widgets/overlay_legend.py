@@ -9,7 +9,7 @@ from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLabel, QTreeWidget, QTreeWidgetItem, QVBoxLayout, QWidget
 
 from tlstudio.gui import theme
-from tlstudio.gui.widgets.run_looks import RunLook, line_icon
+from tlstudio.gui.widgets.run_looks import LINE_WIDTH, RunLook, line_icon
 
 Values = tuple[float | None, float | None]
 """Loss, and accuracy as a fraction."""
@@ -40,20 +40,20 @@ class Legend(QWidget):
         self.tree.setAccessibleName(self.tr("Legend"))
         self.tree.setRootIsDecorated(False)
         self.tree.setUniformRowHeights(True)
-        self.tree.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.tree.setTextElideMode(Qt.TextElideMode.ElideRight)
         self.tree.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.tree.setHeaderLabels([self.tr("Run"), self.tr("Loss"), self.tr("Accuracy")])
-        self.tree.setIconSize(QSize(2 * theme.ICON, theme.ICON))
+        self.tree.setIconSize(QSize(LINE_WIDTH, theme.ICON))
         header = self.tree.header()
         header.setStretchLastSection(False)
         header.setSectionResizeMode(_RUN, QHeaderView.ResizeMode.Stretch)
         for column in (_LOSS, _ACCURACY):
             self.tree.headerItem().setTextAlignment(column, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-            header.resizeSection(column, 9 * theme.GRID)
+            header.resizeSection(column, (7 if column == _LOSS else 9) * theme.GRID)
+        header.setMinimumSectionSize(6 * theme.GRID)
         self.where = QLabel()
         theme.set_role(self.where, "caption")
-        self.setMinimumWidth(300)
-        self.setMaximumWidth(380)
+        self.setFixedWidth(45 * theme.GRID)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(theme.HALF)

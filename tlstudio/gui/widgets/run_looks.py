@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QIcon, QPainter, QPixmap
+from PySide6.QtCore import QPointF, Qt
+from PySide6.QtGui import QGuiApplication, QIcon, QPainter, QPixmap
 
 from tlstudio.gui import theme
 from tlstudio.gui.widgets.curve_plot import DASHES, CurveStyle
+
+LINE_WIDTH = 3 * theme.GRID
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,15 @@ def look_of(run_id: str) -> RunLook | None:
 
 def line_icon(look: RunLook) -> QIcon:
     """A piece of the line, for legends and tables, under the theme now in force."""
-    pixmap = QPixmap(2 * theme.ICON * 2, theme.ICON * 2)
-    pixmap.setDevicePixelRatio(2.0)
+    app = QGuiApplication.instance()
+    ratio = app.devicePixelRatio() if isinstance(app, QGuiApplication) else 1.0
+    pixmap = QPixmap(round(LINE_WIDTH * ratio), round(theme.ICON * ratio))
+    pixmap.setDevicePixelRatio(ratio)
     pixmap.fill(Qt.GlobalColor.transparent)
     painter = QPainter(pixmap)
-    painter.setPen(CurveStyle(title="", series=look.color, dash=look.dash).pen(2))
-    room = QRectF(0, 0, 2 * theme.ICON, theme.ICON)
-    painter.drawLine(QPointF(1, room.center().y()), QPointF(room.right() - 1, room.center().y()))
+    painter.setPen(CurveStyle(title="", series=look.color, dash=look.dash).pen(round(2 * ratio)))
+    painter.drawLine(QPointF(1, theme.HALF * 2), QPointF(LINE_WIDTH - 1, theme.HALF * 2))
     painter.end()
-    return QIcon(pixmap)
+    icon = QIcon(pixmap)
+    icon.addPixmap(pixmap, QIcon.Mode.Selected)  # else it would be tinted
+    return icon

@@ -119,14 +119,14 @@ class TableColumns(QObject):
         if self._memory is None:
             return
         order = sorted(range(len(self._columns)), key=self.header.visualIndex)
+        shown = [place for place in order if not self._view.isColumnHidden(place)]
         sorted_by = self.header.sortIndicatorSection()
         self._memory.set_arrangement(self._key, {
             "order": [self._columns[place].name for place in order],
             "hidden": [column.name for place, column in enumerate(self._columns) if self._view.isColumnHidden(place)],
             "widths": {
-                column.name: self.header.sectionSize(place)
-                for place, column in enumerate(self._columns)
-                if not self._view.isColumnHidden(place)
+                self._columns[place].name: self.header.sectionSize(place)
+                for place in (shown[:-1] if self.header.stretchLastSection() else shown)  # the last one takes what is left
             },
             "sort": self._columns[sorted_by].name if 0 <= sorted_by < len(self._columns) else "",
             "down": self.header.sortIndicatorOrder() == Qt.SortOrder.DescendingOrder,
