@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from PySide6.QtCore import QSize, Qt
+from PySide6.QtCore import QSize, Qt, Slot
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QAbstractItemView, QTableWidget, QTableWidgetItem, QWidget
 
@@ -46,7 +46,7 @@ class DifferenceTable(QTableWidget):
         self.horizontalHeader().setTextElideMode(Qt.TextElideMode.ElideRight)
         self.horizontalHeader().setStretchLastSection(True)
         self.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        theme.changed.connect(lambda _now: self.set_runs(self._runs))
+        theme.changed.connect(self._restyle)
 
     def set_runs(self, runs: Sequence[RunInfo]) -> None:
         """Compare these."""
@@ -82,6 +82,10 @@ class DifferenceTable(QTableWidget):
             items = [self.item(row, column) for column in range(self.columnCount())]
             rows.append([item.text() for item in items if item is not None])
         return rows
+
+    @Slot(object)
+    def _restyle(self, _now: object) -> None:
+        self.set_runs(self._runs)
 
     def _add_figure(self, column: Column) -> None:
         texts = [column.text(run) for run in self._runs]
