@@ -303,7 +303,7 @@ def test_columns_are_chosen_and_remembered(qtbot, context, home):
     assert again.view.columns.visible() == columns.visible()
     assert again.view.columns.visible()[:3] == ["name", "tags", "backbone"]
     assert again.view.columnWidth(page.table.column_of("name")) == 333
-    assert again.proxy.sortColumn() == page.table.column_of("val_loss")
+    assert again.view.columns.header.sortIndicatorSection() == page.table.column_of("val_loss")
     again.view.columns.reset()
     assert again.view.columns.visible()[1] == "data"
 

@@ -27,13 +27,13 @@ class Summaries:
 
     def __init__(self, workspace: Path) -> None:
         name = hashlib.sha256(str(workspace.absolute()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
-        self._file = paths.cache() / "runs" / f"{name}.json"
+        self._file = paths.cache() / "runs" / f"{name}.jsonl"
         self._kept: dict[str, Any] = {}
         self._used: dict[str, Any] = {}
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-            kept = json.loads(self._file.read_bytes())
-            if kept["format"] == _FORMAT and isinstance(kept["runs"], dict):
-                self._kept = kept["runs"]
+            heading, *lines = self._file.read_bytes().splitlines()
+            if json.loads(heading) == _FORMAT:  # line by line: one large value would hold up other threads
+                self._kept = {kept["folder"]: kept for kept in map(json.loads, lines)}
 
     def read(self, folder: Path, read: Callable[[Path], RunInfo | None], alive: Callable[[Path], bool]) -> RunInfo | None:
         """A run, from what is kept where that holds; else ``read(folder)``. One without an end may go on: ``alive`` tells."""
@@ -48,7 +48,7 @@ class Summaries:
         read_now = read(folder)
         if read_now is not None and read_now.status != "running":
             values = {name: getattr(read_now, name) for name in _NAMES}
-            self._used[folder.name] = {"stamp": stamp, "values": values}
+            self._used[folder.name] = {"folder": folder.name, "stamp": stamp, "values": values}
         return read_now
 
     def save(self) -> None:
@@ -57,8 +57,8 @@ class Summaries:
             return
         with contextlib.suppress(OSError):
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            text = json.dumps({"format": _FORMAT, "runs": self._used})
-            safe_io.write_bytes(self._file, text.encode())
+            lines = [json.dumps(value) for value in (_FORMAT, *self._used.values())]
+            safe_io.write_bytes(self._file, "\n".join(lines).encode() + b"\n")
 
 
 def _stamp(folder: Path) -> Sequence[int]:

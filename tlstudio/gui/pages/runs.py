@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,9 +86,14 @@ class RunsPage(QWidget):
         """The chosen runs, in the order of the table."""
         return self.view.chosen()
 
-    def can(self, what: str) -> bool:
-        """Whether an action (predict, evaluate, reproduce, again, reveal, export, delete, write, compare) is possible now."""
-        runs = self.chosen()
+    def can(self, what: str, runs: Sequence[RunInfo] | None = None) -> bool:
+        """Whether an action is possible now, with the chosen runs or with these.
+
+        Args:
+            what: predict, evaluate, reproduce, again, reveal, export, delete, notes, tags, compare.
+            runs: those that are chosen, where the caller knows them already.
+        """
+        runs = self.chosen() if runs is None else runs
         run = runs[0] if len(runs) == 1 else None
         if what in ("predict", "evaluate"):
             return run is not None and run.model_file.is_file()
@@ -230,7 +236,6 @@ class RunsPage(QWidget):
 
     @Slot()
     def _selection_changed(self) -> None:
-        self._update_buttons()
         self._settle.start()
 
     # Edits
@@ -267,11 +272,11 @@ class RunsPage(QWidget):
 
     @Slot()
     def _update_buttons(self) -> None:
-        bar = self.bar
+        runs = self.chosen()
         for name in ("predict", "evaluate", "reproduce", "again", "reveal", "export", "delete"):
-            getattr(bar, name).setEnabled(self.can(name))
+            getattr(self.bar, name).setEnabled(self.can(name, runs))
         for name, action in self._menu.items():
-            action.setEnabled(self.can(name))
+            action.setEnabled(self.can(name, runs))
 
     # Building
 

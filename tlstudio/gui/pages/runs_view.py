@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QItemSelectionModel, QModelIndex, QPoint, QSize, Qt, Signal, Slot
+from PySide6.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, QPoint, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QAction, QKeyEvent
 from PySide6.QtWidgets import QAbstractItemView, QMenu, QTableView, QWidget
 
@@ -57,20 +57,22 @@ class RunsView(QTableView):
 
     def chosen(self) -> list[RunInfo]:
         """The chosen runs, in the order of the table."""
-        rows = sorted(self.selectionModel().selectedRows(), key=lambda index: index.row())
-        return [self.table.run_at(self.proxy.mapToSource(index)) for index in rows]
+        rows = sorted(index.row() for index in self.selectionModel().selectedRows())
+        return [self.table.run_at(self.proxy.mapToSource(self.proxy.index(row, 0))) for row in rows]
 
     def choose(self, ids: Sequence[str]) -> None:
         """Choose these runs, as far as they are shown."""
         flags = QItemSelectionModel.SelectionFlag
-        rows = [row for run_id in ids if (row := self.table.row_of(run_id)) >= 0]
+        places = {run.id: row for row, run in enumerate(self.table.runs)}
+        rows = [places[run_id] for run_id in ids if run_id in places]
         indexes = [index for row in rows if (index := self.proxy.mapFromSource(self.table.index(row, 0))).isValid()]
         if not indexes or [run.id for run in self.chosen()] == list(ids):
             return
         selection = self.selectionModel()
-        selection.clearSelection()
+        wanted = QItemSelection()
         for index in indexes:
-            selection.select(index, flags.Select | flags.Rows)
+            wanted.select(index, index)
+        selection.select(wanted, flags.ClearAndSelect | flags.Rows)
         selection.setCurrentIndex(indexes[0], flags.NoUpdate)
         self.scrollTo(indexes[0])
 

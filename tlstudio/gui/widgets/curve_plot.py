@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import QGraphicsItem, QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from tlstudio.gui import theme
+from tlstudio.gui.widgets.curve_style import CurveStyle
 from tlstudio.gui.widgets.decimate import Peaks
 from tlstudio.gui.widgets.plot_library import pg
 from tlstudio.gui.widgets.plot_view import PlotView
@@ -25,38 +25,6 @@ _SYMBOL = 6
 _STAR = 14
 _MOST_MARKS = 200
 _NONE: Array = np.empty(0)
-_DASHES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.PenStyle.DashDotLine)
-DASHES = len(_DASHES)
-"""How many styles of line there are."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class CurveStyle:
-    """How a curve is drawn. ``color`` is a field of `theme.Colors`, mixed with the ground by ``fade`` (0 = pure)."""
-
-    title: str
-    color: str = "text"
-    series: int = -1
-    """Instead of ``color``: an index into `theme.Colors.series`."""
-    fade: float = 0.0
-    dash: int = 0
-    """The style of the line: solid, dashed, dotted, both."""
-    marks: bool = False
-    """A dot at every point, while there are few."""
-    star: bool = False
-    """One star instead of a line."""
-    counts: bool = True
-    """Whether the vertical range must show all of it."""
-
-    def pen_color(self) -> QColor:
-        """The colour under the theme now in force."""
-        now = theme.colors()
-        color = now.series[self.series] if self.series >= 0 else getattr(now, self.color)
-        return theme.mix(color, now.base, self.fade)
-
-    def pen(self, width: int = 1) -> QPen:
-        """What draws the line."""
-        return pg.mkPen(self.pen_color(), width=width, style=_DASHES[self.dash % DASHES])
 
 
 class CurvePlot(QWidget):
@@ -127,13 +95,18 @@ class CurvePlot(QWidget):
 
     def set_curve(self, name: str, x: Array, y: Array) -> None:
         """Show other numbers; a name that is new needs a style first."""
-        self._shown[name] = (x, y)
-        if self._log:
-            y = np.where(y > 0, y, np.nan)  # a logarithm has no place for them
-        self._peaks[name] = Peaks(x, y)
-        self._ranges[name] = range_of(y) if self._styles[name].counts else None
-        self._draw(name)
+        self.set_curves({name: (x, y)})
+
+    def set_curves(self, curves: Mapping[str, tuple[Array, Array]]) -> None:
+        """The same for several, which is quicker than one after the other."""
+        for name, (x, y) in curves.items():
+            self._shown[name] = (x, y)
+            shown = np.where(y > 0, y, np.nan) if self._log else y  # a logarithm has no place for zero
+            self._peaks[name] = Peaks(x, shown)
+            self._ranges[name] = range_of(shown) if self._styles[name].counts else None
         self._follow()
+        for name in curves:
+            self._draw(name)
 
     def _draw(self, name: str) -> None:
         """Give the drawing what can be seen of a curve."""
@@ -157,10 +130,11 @@ class CurvePlot(QWidget):
             if len(peaks.x) > 2 * self._columns():
                 self._draw(name)
 
-    def show_curve(self, name: str, on: bool) -> None:
-        """Show a curve, or hide it."""
-        self._curves[name].setVisible(on)
-        (self._hidden.discard if on else self._hidden.add)(name)
+    def hide_curves(self, names: Set[str]) -> None:
+        """Hide these, and show all others."""
+        for name in (names ^ self._hidden) & self._curves.keys():
+            self._curves[name].setVisible(name not in names)
+        self._hidden = set(names)
         self._follow()
 
     def emphasize(self, name: str) -> None:
@@ -192,12 +166,17 @@ class CurvePlot(QWidget):
 
     def set_styles(self, styles: dict[str, CurveStyle]) -> None:
         """Replace all curves by empty ones of these styles."""
-        for curve in self._curves.values():
-            self.view.removeItem(curve)
-        for kept in (self._shown, self._curves, self._peaks, self._ranges, self._hidden):
-            kept.clear()
+        kept = {name for name, style in styles.items() if name in self._curves and style.suits(self._styles[name])}
+        for name in self._curves.keys() - kept:
+            self.view.removeItem(self._curves.pop(name))
+        self._shown.clear()
+        self._peaks.clear()
+        self._ranges.clear()
+        self.hide_curves(set())
         self._strong = ""
         self._styles = dict(styles)
+        for name in kept:
+            self._curves[name].setData(_NONE, _NONE)
         self._add_curves()
         self._restyle(theme.colors())
 
@@ -249,8 +228,7 @@ class CurvePlot(QWidget):
         """Logarithmic vertical axis."""
         self._log = on
         self.view.setLogMode(x=False, y=on)
-        for name, (x, y) in self._shown.items():
-            self.set_curve(name, x, y)
+        self.set_curves(dict(self._shown))
         self._follows = True
         self._follow()
 
@@ -323,11 +301,13 @@ class CurvePlot(QWidget):
 
     def _add_curves(self) -> None:
         for name, style in self._styles.items():
+            self._shown[name] = (_NONE, _NONE)
+            if name in self._curves:
+                continue
             symbol = "star" if style.star else "o" if style.marks else None
             curve = pg.PlotDataItem(antialias=False, symbol=symbol, symbolSize=_SYMBOL, name=style.title or None)
             self.view.addItem(curve, ignoreBounds=not style.counts)
             self._curves[name] = curve
-            self._shown[name] = (_NONE, _NONE)
         self._follow()
 
     def _follow(self) -> None:

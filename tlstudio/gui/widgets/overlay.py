@@ -14,7 +14,8 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSlider, QVBoxLayo
 from tlstudio.gui import theme
 from tlstudio.gui.widgets.background import Task, run_in_background
 from tlstudio.gui.widgets.curve_data import CurveData
-from tlstudio.gui.widgets.curve_plot import CurvePlot, CurveStyle
+from tlstudio.gui.widgets.curve_plot import CurvePlot
+from tlstudio.gui.widgets.curve_style import CurveStyle
 from tlstudio.gui.widgets.overlay_legend import Legend, LegendRow
 from tlstudio.gui.widgets.run_looks import RunLook, run_looks
 from tlstudio.gui.widgets.smoothing import smoothed
@@ -23,6 +24,8 @@ Array = NDArray[np.float64]
 
 _RAW = "~raw"
 _AT_ONCE = 50_000  # more points are smoothed in the background
+_MARKED = 12
+"""Of more runs, the points of epochs are not marked: it would take long and be a muddle."""
 _STEEPNESS = 3.0
 _SLIDER = 100
 
@@ -131,12 +134,11 @@ class OverlayCurves(QWidget):
             for run in self._runs:
                 styles[run.id + _RAW] = self._style(run.id, fade=0.72, counts=False)
         for run in self._runs:
-            styles[run.id] = self._style(run.id, marks=not self._raw)
+            styles[run.id] = self._style(run.id, marks=not self._raw and len(self._runs) <= _MARKED)
         for plot in (self.loss, self.accuracy):
             plot.set_styles(styles)
         if self._raw:
-            for points in self._points:
-                self._plot(points).set_curve(points.run + _RAW, points.x, points.y)
+            self._set_curves([each.y for each in self._points], _RAW)
         self._hide_runs()
         self._smooth()
 
@@ -159,11 +161,12 @@ class OverlayCurves(QWidget):
 
     def _smoothed(self, values: list[Array]) -> None:
         self._task = None
-        for points, y in zip(self._points, values, strict=True):
-            self._plot(points).set_curve(points.run, points.x, y)
+        self._set_curves(values)
 
-    def _plot(self, points: Points) -> CurvePlot:
-        return (self.loss, self.accuracy)[points.plot]
+    def _set_curves(self, values: Sequence[Array], suffix: str = "") -> None:
+        for place, plot in enumerate((self.loss, self.accuracy)):
+            both = zip(self._points, values, strict=True)
+            plot.set_curves({points.run + suffix: (points.x, y) for points, y in both if points.plot == place})
 
     @Slot()
     def _smoothing_moved(self) -> None:
@@ -189,8 +192,7 @@ class OverlayCurves(QWidget):
     def _hide_runs(self) -> None:
         hidden = self.legend.hidden()
         for plot in (self.loss, self.accuracy):
-            for name in plot.names:
-                plot.show_curve(name, name.removesuffix(_RAW) not in hidden)
+            plot.hide_curves({name for name in plot.names if name.removesuffix(_RAW) in hidden})
 
     @Slot(object)
     def _emphasize(self, run: str) -> None:

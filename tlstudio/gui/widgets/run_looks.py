@@ -10,7 +10,7 @@ from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QGuiApplication, QIcon, QPainter, QPixmap
 
 from tlstudio.gui import theme
-from tlstudio.gui.widgets.curve_plot import DASHES, CurveStyle
+from tlstudio.gui.widgets.curve_style import DASHES, CurveStyle
 
 LINE_WIDTH = 3 * theme.GRID
 
