@@ -210,9 +210,9 @@ class RunsPage(QWidget):
         self.bar.set_tags(tag for run in runs for tag in run.tags)
         self._stack.setCurrentWidget(self._work if runs or self.info.isVisibleTo(self) else self.empty)
         if not self._choose_wanted():
-            self.view.choose(kept or [run.id for run in runs[:1]])
-            if not self.chosen():
-                self.view.choose([run.id for run in self.view.shown()[:1]])
+            self.view.choose(kept)
+            if not self.chosen() and self.proxy.rowCount():
+                self.view.selectRow(max(0, self.view.currentIndex().row()))  # what took the place of one that is gone
         self._settle.start()
         if self._stale:
             self.refresh()
@@ -328,6 +328,7 @@ class RunsPage(QWidget):
         bar.search.textChanged.connect(self.proxy.set_text)
         bar.status_changed.connect(self.proxy.set_status)
         bar.tag_changed.connect(self.proxy.set_tag)
+        self.view.columns.fill(bar.columns_menu)  # an empty one would not open
         bar.columns_menu.aboutToShow.connect(lambda: self.view.columns.fill(bar.columns_menu))
         for button, run in (
             (bar.predict, self.predict), (bar.evaluate, self.evaluate), (bar.reproduce, self.reproduce),

@@ -93,7 +93,7 @@ def columns() -> tuple[Column, ...]:
             about=_tr("Training images in a second of its epochs, measuring included"), shown=False,
         ),
         Column(
-            name="notes", title=_tr("Notes"), text=lambda run: " ".join(run.notes.split()), width=118,
+            name="notes", title=_tr("Notes"), text=lambda run: " ".join(run.notes.split()), width=112,
             tip=lambda run: run.notes, about=_tr("Your own words; F2 writes"),
         ),
         Column(
@@ -104,7 +104,7 @@ def columns() -> tuple[Column, ...]:
             name="parent", title=_tr("Parent"), text=lambda run: run.parent or "–", width=84,
             about=_tr("The run whose result this one started from"), shown=False,
         ),
-        Column(name="started", title=_tr("Started"), text=_created, width=136, key=lambda run: run.created),
+        Column(name="started", title=_tr("Started"), text=_created, width=130, key=lambda run: run.created),
     )  # fmt: skip
 
 

@@ -99,6 +99,7 @@ class CurvePlot(QWidget):
 
     def set_curves(self, curves: Mapping[str, tuple[Array, Array]]) -> None:
         """The same for several, which is quicker than one after the other."""
+        first = [name for name, (x, _) in curves.items() if len(x) and not len(self._shown[name][0])]
         for name, (x, y) in curves.items():
             self._shown[name] = (x, y)
             shown = np.where(y > 0, y, np.nan) if self._log else y  # a logarithm has no place for zero
@@ -107,6 +108,9 @@ class CurvePlot(QWidget):
         self._follow()
         for name in curves:
             self._draw(name)
+        if first:  # only a curve with points knows its marks
+            for sample, _ in self._legend.items:
+                sample.update()
 
     def _draw(self, name: str) -> None:
         """Give the drawing what can be seen of a curve."""
