@@ -342,22 +342,3 @@ print(plot_library._import().PlotWidget, "pyqtgraph.parametertree" in sys.module
 def test_another_release_of_the_plots_library_that_needs_what_is_left_out_is_imported_whole():
     done = subprocess.run([sys.executable, "-c", _OTHER_RELEASE], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "<class 'pyqtgraph.widgets.PlotWidget.PlotWidget'> True", done.stderr
-
-
-def test_the_legend_shows_marks_as_they_are_drawn(curves, qtbot):
-    """Steps come before the first validation: what the legend drew by then is drawn anew."""
-    blue = theme.colors().accent
-    stream = list(events())
-    place = next(i for i, event in enumerate(stream) if isinstance(event, EpochDone))
-    for event in stream[:place]:
-        curves.feed(event)
-    curves.redraw()
-    curves.loss.view.repaint()
-    for event in stream[place:]:
-        curves.feed(event)
-    curves.redraw()
-    curves.loss.view.repaint()
-    sample = next(sample for sample, label in curves.loss._legend.items if label.text == "validation")
-    picture = curves.loss.view.grab(curves.loss.view.mapFromScene(sample.sceneBoundingRect()).boundingRect()).toImage()
-    middle = picture.pixelColor(picture.width() // 2, picture.height() // 2)
-    assert abs(middle.red() - blue.red()) + abs(middle.green() - blue.green()) + abs(middle.blue() - blue.blue()) < 30
