@@ -342,3 +342,15 @@ print(plot_library._import().PlotWidget, "pyqtgraph.parametertree" in sys.module
 def test_another_release_of_the_plots_library_that_needs_what_is_left_out_is_imported_whole():
     done = subprocess.run([sys.executable, "-c", _OTHER_RELEASE], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "<class 'pyqtgraph.widgets.PlotWidget.PlotWidget'> True", done.stderr
+
+
+def test_a_hundred_runs_are_drawn_a_few_at_a_time(overlay, qtbot):
+    runs = overlaid(*(f"many-{i}" for i in range(30)), epochs=2, per_epoch=3)
+    overlay.set_runs(runs)
+    assert 0 < len(overlay.loss.names) < 30
+    overlay.slider.setValue(50)
+    qtbot.waitUntil(lambda: not overlay.busy)
+    assert len(overlay.loss.names) == 60
+    assert all(len(drawn(overlay.loss, name).x) == 2 for name in overlay.loss.names)
+    overlay.set_runs(runs[:3])
+    assert overlay.loss.names == {"many-0", "many-1", "many-2", "many-0~raw", "many-1~raw", "many-2~raw"}

@@ -182,7 +182,13 @@ class CurvePlot(QWidget):
         for name in kept:
             self._curves[name].setData(_NONE, _NONE)
         self._add_curves()
-        self._restyle(theme.colors())
+        self._restyle_curves(self._styles)
+
+    def add_styles(self, styles: dict[str, CurveStyle]) -> None:
+        """More curves, empty at first."""
+        self._styles.update(styles)
+        self._add_curves()
+        self._restyle_curves(styles)
 
     def link(self, other: CurvePlot) -> None:
         """Look at the same part of the horizontal axis as another plot."""
@@ -305,11 +311,12 @@ class CurvePlot(QWidget):
 
     def _add_curves(self) -> None:
         for name, style in self._styles.items():
-            self._shown[name] = (_NONE, _NONE)
+            self._shown.setdefault(name, (_NONE, _NONE))
             if name in self._curves:
                 continue
             symbol = "star" if style.star else "o" if style.marks else None
             curve = pg.PlotDataItem(antialias=False, symbol=symbol, symbolSize=_SYMBOL, name=style.title or None)
+            curve.setZValue(0 if style.counts else -1)
             self.view.addItem(curve, ignoreBounds=not style.counts)
             self._curves[name] = curve
         self._follow()
@@ -343,6 +350,17 @@ class CurvePlot(QWidget):
         self._follows = False
         self._ends = None
 
+    def _restyle_curves(self, styles: Mapping[str, CurveStyle]) -> None:
+        now = theme.colors()
+        for name, style in styles.items():
+            color = style.pen_color()
+            curve = self._curves[name]
+            curve.setPen(None if style.star else style.pen(3 if name == self._strong else 1))
+            if style.star or style.marks:
+                curve.setSymbolBrush(pg.mkBrush(color))
+                curve.setSymbolPen(pg.mkPen(now.base))
+                curve.setSymbolSize(_STAR if style.star else _SYMBOL)
+
     @Slot(object)
     def _restyle(self, now: theme.Colors) -> None:
         self.view.setBackground(now.base)
@@ -355,14 +373,7 @@ class CurvePlot(QWidget):
         item.setLabel("left", self._title, units=None, color=now.muted.name())
         item.getAxis("left").showLabel(False)
         item.setLabel("bottom", self.tr("Epoch"), color=now.muted.name())
-        for name, style in self._styles.items():
-            color = style.pen_color()
-            curve = self._curves[name]
-            curve.setPen(None if style.star else style.pen(3 if name == self._strong else 1))
-            if style.star or style.marks:
-                curve.setSymbolBrush(pg.mkBrush(color))
-                curve.setSymbolPen(pg.mkPen(now.base))
-                curve.setSymbolSize(_STAR if style.star else _SYMBOL)
+        self._restyle_curves(self._styles)
         self._best.setPen(self._pen(now.accent, dashed=True))
         self._cursor.setPen(self._pen(now.muted))
         for line in self._changes:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSlider, QVBoxLayout, QWidget
 
 from tlstudio.gui import theme
@@ -24,6 +24,7 @@ Array = NDArray[np.float64]
 
 _RAW = "~raw"
 _AT_ONCE = 50_000  # more points are smoothed in the background
+_BATCH = 8
 _MARKED = 12
 """Of more runs, the points of epochs are not marked: it would take long and be a muddle."""
 _STEEPNESS = 3.0
@@ -69,6 +70,12 @@ class OverlayCurves(QWidget):
         self._looks: dict[str, RunLook] = {}
         self._task: Task | None = None
         self._points: list[Points] = []
+        self._values: list[Array] | None = None
+        """What is drawn for each of them, once it is computed."""
+        self._waiting: list[str] = []
+        self._more = QTimer(self)
+        self._more.setSingleShot(True)
+        self._more.timeout.connect(self._draw_more)
         self._raw = False
         self._make_controls()
         self._arrange()
@@ -85,8 +92,8 @@ class OverlayCurves(QWidget):
 
     @property
     def busy(self) -> bool:
-        """Whether curves are being smoothed."""
-        return self._task is not None
+        """Whether curves are being smoothed, or some are not drawn yet."""
+        return self._task is not None or bool(self._waiting)
 
     def set_runs(self, runs: Sequence[tuple[str, str, CurveData] | OverlaidRun]) -> None:
         """Show these: id, name and curves of each."""
@@ -129,18 +136,39 @@ class OverlayCurves(QWidget):
             self._points.append(Points(0, run.id, x, y))
             self._points.append(Points(1, run.id, epochs, 100.0 * run.data.metric(split, "accuracy")))
         self._raw = self.slider.value() > 0
-        styles: dict[str, CurveStyle] = {}
-        if self._raw:
-            for run in self._runs:
-                styles[run.id + _RAW] = self._style(run.id, fade=0.72, counts=False)
-        for run in self._runs:
-            styles[run.id] = self._style(run.id, marks=not self._raw and len(self._runs) <= _MARKED)
+        self._values = None
+        first = [run.id for place, run in enumerate(self._runs) if place < _BATCH or run.id in self.loss.names]
+        self._waiting = [run.id for run in self._runs if run.id not in first]
+        styles = self._styles(first)
         for plot in (self.loss, self.accuracy):
             plot.set_styles(styles)
-        if self._raw:
-            self._set_curves([each.y for each in self._points], _RAW)
+        self._set_raw(first)
         self._hide_runs()
         self._smooth()
+        self._more.start() if self._waiting else self._more.stop()
+
+    @Slot()
+    def _draw_more(self) -> None:
+        """The next few of many runs, so that the window can do other things between them."""
+        batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
+        styles = self._styles(batch)
+        for plot in (self.loss, self.accuracy):
+            plot.add_styles(styles)
+        self._set_raw(batch)
+        if self._values is not None:
+            self._set_curves(self._values, batch)
+        self._hide_runs()
+        if self._waiting:
+            self._more.start()
+
+    def _styles(self, runs: Sequence[str]) -> dict[str, CurveStyle]:
+        raw = {run + _RAW: self._style(run, fade=0.72, counts=False) for run in runs} if self._raw else {}
+        marks = not self._raw and len(self._runs) <= _MARKED
+        return {**raw, **{run: self._style(run, marks=marks) for run in runs}}
+
+    def _set_raw(self, runs: Sequence[str]) -> None:
+        if self._raw:
+            self._set_curves([each.y for each in self._points], runs, _RAW)
 
     def _style(self, run: str, *, fade: float = 0.0, counts: bool = True, marks: bool = False) -> CurveStyle:
         look = self._looks[run]
@@ -161,12 +189,15 @@ class OverlayCurves(QWidget):
 
     def _smoothed(self, values: list[Array]) -> None:
         self._task = None
-        self._set_curves(values)
+        self._values = values
+        self._set_curves(values, [run.id for run in self._runs])
 
-    def _set_curves(self, values: Sequence[Array], suffix: str = "") -> None:
+    def _set_curves(self, values: Sequence[Array], runs: Sequence[str], suffix: str = "") -> None:
+        """Draw one list of numbers for each of `_points`, as far as they are of these runs and these have curves yet."""
+        wanted = set(runs) - set(self._waiting)
         for place, plot in enumerate((self.loss, self.accuracy)):
             both = zip(self._points, values, strict=True)
-            plot.set_curves({points.run + suffix: (points.x, y) for points, y in both if points.plot == place})
+            plot.set_curves({each.run + suffix: (each.x, y) for each, y in both if each.plot == place and each.run in wanted})
 
     @Slot()
     def _smoothing_moved(self) -> None:
