@@ -12,14 +12,18 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from PySide6.QtCore import Qt
 
 from tlstudio.api.config import TrainConfig
 from tlstudio.api.events import EpochDone, EpochStarted, Prepared, RunFinished, RunStarted, StageState, StepDone
 from tlstudio.gui import theme
 from tlstudio.gui.widgets.curve_data import CurveData, Series
-from tlstudio.gui.widgets.curve_plot import round_range
-from tlstudio.gui.widgets.overlay import OverlayCurves, run_colors
+from tlstudio.gui.widgets.decimate import Peaks
+from tlstudio.gui.widgets.overlay import OverlayCurves
 from tlstudio.gui.widgets.plots import RunCurves
+from tlstudio.gui.widgets.ranges import round_range
+from tlstudio.gui.widgets.run_looks import run_looks
+from tlstudio.gui.widgets.smoothing import smoothed
 from tlstudio.runs.recorder import record
 from tlstudio.runs.replay import read_events
 from tlstudio.runs.store import create_run
@@ -231,19 +235,96 @@ def test_buffers_grow_without_losing_rows():
     np.testing.assert_array_equal(views[255], np.arange(256.0))
 
 
-def test_several_runs_lie_over_each_other_in_colours_of_their_own(qtbot):
+@pytest.fixture
+def overlay(qtbot):
     overlay = OverlayCurves()
     qtbot.addWidget(overlay)
-    runs = [(name, name, CurveData().feed_all(events(run=name))) for name in ("a", "b", "c")]
-    overlay.set_runs(runs)
+    overlay.resize(1100, 320)
+    with qtbot.waitExposed(overlay):
+        overlay.show()
+    return overlay
+
+
+def overlaid(*names, **how):
+    return [(name, name, CurveData().feed_all(events(run=name, **how))) for name in names]
+
+
+def test_several_runs_lie_over_each_other_and_the_legend_tells_their_values(overlay):
+    overlay.set_runs(overlaid("a", "b", "c"))
     assert overlay.loss.names == {"a", "b", "c"}
-    overlay.set_runs(runs[:2])
+    overlay.set_runs(overlaid("a", "b"))
     assert overlay.loss.names == {"a", "b"}
     overlay.show_values(2.0)
-    assert "75.0 %" in overlay.accuracy.readout.text()
-    colors = run_colors(["a", "b", "c"])
-    assert len(set(colors.values())) == 3
-    assert run_colors(["a"])["a"] == colors["a"]
+    assert overlay.legend.text_of("b")[2] == "75.0 %"
+    assert "epoch 2" in overlay.legend.where.text()
+    overlay.show_values(None)
+    assert overlay.legend.text_of("b")[2] == "85.0 %"
+
+
+def test_a_run_keeps_its_colour_and_no_two_look_alike():
+    first = run_looks([f"look-{i}" for i in range(8)])
+    assert len({look.color for look in first.values()}) == 8
+    many = run_looks([f"look-{i}" for i in range(30)])
+    assert len(set(many.values())) == 30
+    assert {run: many[run] for run in first} == first
+    other = run_looks([f"other-{i}" for i in range(8)])  # in other company: the same colours as the first eight
+    together = run_looks([*first, *other])
+    assert len(set(together.values())) == 16
+    assert all(together[run].color == look.color for run, look in {**first, **other}.items())
+
+
+def test_smoothing_draws_the_average_over_the_faint_raw_line(overlay):
+    noisy = overlaid("a", loss=lambda s: 1.0 + (s % 2))
+    overlay.set_runs(noisy)
+    overlay.which.setCurrentIndex(2)
+    overlay.slider.setValue(70)
+    raw, smooth = drawn(overlay.loss, "a~raw"), drawn(overlay.loss, "a")
+    assert set(raw.y) == {1.0, 2.0}
+    assert np.ptp(smooth.y[50:]) < 0.1
+    assert smooth.y[50:].mean() == pytest.approx(1.5, abs=0.01)
+    overlay.slider.setValue(0)
+    assert overlay.loss.names == {"a"}
+    np.testing.assert_array_equal(drawn(overlay.loss, "a").y, raw.y)
+
+
+def test_a_hidden_run_leaves_its_room_to_the_others(overlay):
+    overlay.set_runs(overlaid("a") + overlaid("far", loss=lambda s: 500.0))
+    overlay.which.setCurrentIndex(2)
+    assert shown_range(overlay.loss)[1] >= 500.0
+    overlay.legend.tree.topLevelItem(1).setCheckState(0, Qt.CheckState.Unchecked)
+    assert shown_range(overlay.loss)[1] < 5.0
+    overlay.set_runs(overlaid("a") + overlaid("far", loss=lambda s: 500.0))
+    assert shown_range(overlay.loss)[1] < 5.0
+
+
+@pytest.mark.parametrize("weight", [0.3, 0.9, 0.999])
+def test_the_average_is_what_its_definition_says(weight):
+    values = np.random.default_rng(0).normal(size=5000)
+    values[[0, 7, 4000]] = np.nan
+    total = count = 0.0
+    expected = []
+    for value in values:
+        total = weight * total + (0.0 if math.isnan(value) else value)
+        count = weight * count + (not math.isnan(value))
+        expected.append(math.nan if math.isnan(value) else total / count)
+    np.testing.assert_allclose(smoothed(values, weight), expected, rtol=1e-9, atol=1e-12)
+    assert smoothed(values, 0.0) is values
+
+
+def test_of_a_long_curve_every_peak_is_drawn_and_little_else():
+    x, y = np.arange(1_000_000.0), np.zeros(1_000_000)
+    y[123_457], y[777_777], y[500_000:500_100] = 9.0, -9.0, np.nan
+    peaks = Peaks(x, y)
+    for low, high in ((0, 1e6), (123_000, 124_000), (100_000, 800_000)):
+        drawn_x, drawn_y = peaks.within(low, high, 600)
+        assert len(drawn_x) <= 1300
+        assert drawn_y.max() == 9.0
+        assert (np.diff(drawn_x) >= 0).all()
+        assert drawn_x[0] <= low
+        assert drawn_x[-1] >= min(high, 999_999) - (high - low) / 300
+    assert peaks.within(0, 1e6, 600)[1].min() == -9.0
+    back = Peaks(np.array([0.0, 1.0, 2.0, 1.5, 2.5]), np.array([0.0, 1.0, 2.0, 3.0, 4.0]))  # went on from a checkpoint
+    np.testing.assert_array_equal(back.within(0, 9, 100)[0], [0.0, 1.0, 1.5, 2.0, 2.5])
 
 
 _OTHER_RELEASE = """
@@ -261,3 +342,15 @@ print(plot_library._import().PlotWidget, "pyqtgraph.parametertree" in sys.module
 def test_another_release_of_the_plots_library_that_needs_what_is_left_out_is_imported_whole():
     done = subprocess.run([sys.executable, "-c", _OTHER_RELEASE], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "<class 'pyqtgraph.widgets.PlotWidget.PlotWidget'> True", done.stderr
+
+
+def test_a_hundred_runs_are_drawn_a_few_at_a_time(overlay, qtbot):
+    runs = overlaid(*(f"many-{i}" for i in range(30)), epochs=2, per_epoch=3)
+    overlay.set_runs(runs)
+    assert 0 < len(overlay.loss.names) < 30
+    overlay.slider.setValue(50)
+    qtbot.waitUntil(lambda: not overlay.busy)
+    assert len(overlay.loss.names) == 60
+    assert all(len(drawn(overlay.loss, name).x) == 2 for name in overlay.loss.names)
+    overlay.set_runs(runs[:3])
+    assert overlay.loss.names == {"many-0", "many-1", "many-2", "many-0~raw", "many-1~raw", "many-2~raw"}

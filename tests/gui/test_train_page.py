@@ -346,3 +346,18 @@ def test_time_left_follows_the_pace():
 )
 def test_durations(seconds, text):
     assert duration_text(seconds) == text
+
+
+def test_an_earlier_run_is_done_again_with_exactly_its_settings(qtbot, page, context, engine):
+    config = parse_config({
+        "data": {"path": "/data/others"}, "freezing": {"strategy": "freezing/head-only"},
+        "run": {"epochs": 7, "seed": 41}, "optim": {"learning_rate": 0.003},
+    })  # fmt: skip
+    context.start_requested.emit(config)
+    engine.prepared()
+    wait_state(qtbot, page, "running")
+    assert engine.config == config
+    assert page.form.value("run.epochs") == 7
+    context.start_requested.emit(config)  # one at a time
+    end(qtbot, page, engine)
+    assert engine.runs == 1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tlstudio.cli import output, repeat, runs_compare
+from tlstudio.cli import output, repeat, runs_compare, runs_notes
 from tlstudio.cli.session import session_of
 from tlstudio.cli.train import Full, OnFull
 
@@ -43,6 +43,8 @@ def list_(context: typer.Context, as_json: AsJson = False) -> None:
         heads = ["id", "started", "status", "what", "epochs", "accuracy", "time"]
         if any(info.group for info in infos):
             heads, rows = [*heads, "group"], [[*row, info.group] for row, info in zip(rows, infos, strict=True)]
+        if any(info.tags for info in infos):
+            heads, rows = [*heads, "tags"], [[*row, ", ".join(info.tags)] for row, info in zip(rows, infos, strict=True)]
         output.print_table(heads, rows, right=(4, 5, 6))
 
 
@@ -63,6 +65,10 @@ def show(context: typer.Context, run: Run, as_json: AsJson = False) -> None:
         output.print_line(f"It failed: {info.error}")
     if info.parent:
         output.print_line(f"Its weights are the result of run {info.parent}.")
+    if info.tags:
+        output.print_line(f"Tags: {', '.join(info.tags)}")
+    if info.notes:
+        output.print_line(f"Notes: {info.notes}")
     output.print_line(f"Folder: {info.folder}")
     output.print_line("Model: " + (str(info.model_file) if info.model_file.is_file() else "none") + "\n")
     if epochs:
@@ -140,12 +146,16 @@ def delete(
             output.print_line(f"Moved {item['id']} to {item['trash']}")
 
 
+runs_notes.add_to(app)
+
+
 def _as_json(info: RunInfo) -> dict[str, Any]:
     return {
         "id": info.id, "name": info.name, "folder": str(info.folder), "created": info.created, "status": info.status,
         "backbone": info.backbone, "dataset": info.dataset, "metrics": info.metrics, "epochs_done": info.epochs_done,
         "best_epoch": info.best_epoch, "seconds": info.seconds, "error": info.error,
         "parent": info.parent, "group": info.group,
+        "images_per_s": info.images_per_s, "notes": info.notes, "tags": list(info.tags),
         "model": str(info.model_file) if info.model_file.is_file() else "", "config": info.config,
     }  # fmt: skip
 

@@ -60,20 +60,26 @@ def _edit(window: MainWindow) -> list[Action]:
     return [
         Action(
             id="edit.undo", title=_tr("&Undo"), keys=("Ctrl+Z",), icon="arrow-u-up-left",
-            tip=_tr("Take the last edit of the images, or of the drawn strategy, back"),
-            enabled=lambda: window.context.data is not None, run=lambda: _edited_page(window).undo(),
+            tip=_tr("Take the last edit of the images, of the drawn strategy, or of runs back"),
+            enabled=lambda: _may_edit(window), run=lambda: _edited_page(window).undo(),
         ),
         Action(
             id="edit.redo", title=_tr("&Redo"), keys=("Ctrl+Shift+Z", "Ctrl+Y"), icon="arrow-u-up-right",
-            tip=_tr("Do again what was undone"), enabled=lambda: window.context.data is not None,
+            tip=_tr("Do again what was undone"), enabled=lambda: _may_edit(window),
             run=lambda: _edited_page(window).redo(),
         ),
     ]  # fmt: skip
 
 
 def _edited_page(window: MainWindow) -> Any:
-    """The page whose edits are meant: the Train page while it is shown, else the Data page."""
+    """The page whose edits are meant: the Train or the Runs page while it is shown, else the Data page."""
+    if window.current_page() == "runs":
+        return window.page("runs")
     return window.train_page if window.current_page() == "train" else window.data_page
+
+
+def _may_edit(window: MainWindow) -> bool:
+    return window.context.data is not None or window.current_page() == "runs"
 
 
 def _view(window: MainWindow) -> list[Action]:
@@ -134,6 +140,57 @@ def _run(window: MainWindow) -> list[Action]:
             tip=_tr("Find a pretrained network by its name or family"),
             enabled=lambda: window.context.catalog is not None and not window.context.run_active,
             run=lambda: (window.show_page("train"), window.page("train").form.choose_backbone()),
+        ),
+        *_runs(window),
+    ]  # fmt: skip
+
+
+def _runs(window: MainWindow) -> list[Action]:
+    """What can be done with the run that is chosen on the Runs page, while that page is shown."""
+
+    def page() -> Any:
+        return window.page("runs")
+
+    def can(what: str) -> bool:
+        return window.current_page() == "runs" and page().can(what)
+
+    return [
+        Action(
+            id="run.reproduce", title=_tr("Re&produce the chosen run"), icon="repeat", separated=True,
+            tip=_tr("Train once more with the same settings, seed and split; says before if anything differs"),
+            enabled=lambda: can("reproduce"), run=lambda: page().reproduce(),
+        ),
+        Action(
+            id="run.again", title=_tr("Train a&gain with changes…"), icon="sliders-horizontal",
+            tip=_tr("Put the settings of the chosen run into the Train page"),
+            enabled=lambda: can("again"), run=lambda: page().train_again(),
+        ),
+        Action(
+            id="run.differences", title=_tr("&Differences of the chosen runs"), icon="git-diff",
+            tip=_tr("Only the settings in which they differ, beside their results"),
+            enabled=lambda: can("compare"), run=lambda: page().compare(),
+        ),
+        Action(
+            id="run.notes", title=_tr("Write &notes of the chosen run"), icon="note-pencil",
+            enabled=lambda: can("notes"), run=lambda: page().view.write("notes"),
+        ),
+        Action(
+            id="run.tags", title=_tr("Write ta&gs of the chosen run"), icon="tag",
+            enabled=lambda: can("tags"), run=lambda: page().view.write("tags"),
+        ),
+        Action(
+            id="run.table", title=_tr("E&xport the table of runs…"), icon="export",
+            tip=_tr("Save the visible columns as CSV: the chosen runs if several are, else all that are shown"),
+            enabled=lambda: can("export"), run=lambda: page().ask_export(),
+        ),
+        Action(
+            id="run.reveal", title=_tr("Re&veal the run's folder"), icon="folder-open",
+            enabled=lambda: can("reveal"), run=lambda: page().reveal(),
+        ),
+        Action(
+            id="run.delete", title=_tr("De&lete the chosen runs…"), icon="trash",
+            tip=_tr("Move them to the trash of the workspace; Ctrl+Z brings them back"),
+            enabled=lambda: can("delete"), run=lambda: page().ask_delete(),
         ),
     ]  # fmt: skip
 

@@ -41,6 +41,8 @@ class AppContext(QObject):
     """str: show the run with this id (the runs page), or use it for predictions (the predict page)."""
     config_requested = Signal(object)
     """TrainConfig: put these settings into the train page's form."""
+    start_requested = Signal(object)
+    """TrainConfig: train with exactly these settings, now (the train page does)."""
     data_requested = Signal(object)
     """DataConfig: open these images (the data page does)."""
     problem = Signal(object)

@@ -288,7 +288,7 @@ def _make_page(name: str, window: MainWindow) -> QWidget:
     if name == "runs":
         from tlstudio.gui.pages.runs import RunsPage
 
-        return RunsPage(context)
+        return RunsPage(context, memory=memory)
     if name == "evaluate":
         from tlstudio.gui.pages.evaluate import EvaluatePage
 

@@ -89,6 +89,17 @@ class Memory:
         """Keep it."""
         self._settings.setValue(f"geometry/{name}", value)
 
+    def arrangement(self, name: str) -> dict[str, Any]:
+        """How the user arranged something, such as the columns of a table; empty where nobody did."""
+        with contextlib.suppress(ValueError, TypeError):
+            found = json.loads(self._settings.value(f"arrangement/{name}", "{}"))
+            return found if isinstance(found, dict) else {}
+        return {}
+
+    def set_arrangement(self, name: str, value: dict[str, Any]) -> None:
+        """Keep it."""
+        self._settings.setValue(f"arrangement/{name}", json.dumps(value))
+
     def queries(self) -> list[str]:
         """Filters that the user typed, newest first."""
         value = self._settings.value("data/queries", "[]")

@@ -12,14 +12,23 @@ from tlstudio.api.events import Event, parse_event
 EVENTS_FILE = "events.jsonl"
 
 
-def read_events(folder: Path) -> Iterator[Event]:
-    """The events of a run in order. A torn line, as a crash leaves it, is passed over; no file means no events."""
+_STEP = b'"event":"StepDone"'
+
+
+def read_events(folder: Path, *, steps: bool = True) -> Iterator[Event]:
+    """The events of a run in order. A torn line, as a crash leaves it, is passed over; no file means no events.
+
+    Args:
+        steps: also `StepDone`, which is nearly all there is; a list of runs does without.
+    """
     try:
         file = (folder / EVENTS_FILE).open("rb")
     except OSError:
         return
     with file:
         for line in file:
+            if not steps and _STEP in line:
+                continue
             try:
                 yield parse_event(line)
             except ValidationError:

@@ -1,7 +1,7 @@
 """Run folders: create, list, find, delete. Knows files only; every file is written through `tlstudio.safe_io`.
 
 <workspace>/runs/<date>_<backbone>_<dataset>_<id>/
-  run.json  config.json  split.json  edits.jsonl  events.jsonl  ckpt/  model.safetensors  model.json
+  run.json  config.json  split.json  edits.jsonl  events.jsonl  notes.json  ckpt/  model.safetensors  model.json
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ import re
 import secrets
 import shutil
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from tlstudio import safe_io
 from tlstudio.api.config import TrainConfig
 from tlstudio.api.errors import UserError
-from tlstudio.api.events import EpochDone, RunFailed, RunFinished
+from tlstudio.api.events import EpochDone, Prepared, RunFailed, RunFinished
 from tlstudio.runs.checkpoints import settle_result
 from tlstudio.runs.lock import is_held
+from tlstudio.runs.notes import read_notes
 from tlstudio.runs.replay import read_events
 
 Status = Literal["completed", "stopped", "cancelled", "failed", "interrupted", "running"]
@@ -53,6 +54,11 @@ class RunInfo:
     """Id of the group of repetitions that it belongs to; empty for a run of its own."""
     group_number: int = 0
     """Its seed or fold within the group."""
+    images_per_s: float = 0.0
+    """Training images in a second of its epochs, measuring included."""
+    notes: str = ""
+    """The user's own words."""
+    tags: tuple[str, ...] = ()
 
     @property
     def model_file(self) -> Path:
@@ -108,7 +114,12 @@ def list_runs(workspace: Path) -> list[RunInfo]:
         folders = [entry for entry in runs_folder(workspace).iterdir() if entry.is_dir() and not entry.name.startswith(".")]
     except OSError:
         return []
-    runs = [info for folder in folders if (info := read_run(folder)) is not None]
+    from tlstudio.runs.summaries import Summaries
+
+    summaries = Summaries(workspace)
+    infos = (summaries.read(folder, _read_training, _is_alive) for folder in folders)
+    runs = [_with_notes(info) for info in infos if info is not None]
+    summaries.save()
     return sorted(runs, key=lambda info: info.created, reverse=True)
 
 
@@ -130,6 +141,17 @@ def recent_backbones(workspace: Path, runs: int = 20) -> tuple[str, ...]:
 
 def read_run(folder: Path) -> RunInfo | None:
     """One run from its folder; ``None`` where there is no readable ``run.json``."""
+    info = _read_training(folder)
+    return None if info is None else _with_notes(info)
+
+
+def _with_notes(info: RunInfo) -> RunInfo:
+    said = read_notes(info.folder)
+    return replace(info, notes=said.text, tags=said.tags) if said.text or said.tags else info
+
+
+def _read_training(folder: Path) -> RunInfo | None:
+    """What training left in a run's folder, without the user's notes."""
     with contextlib.suppress(OSError):
         settle_result(folder)
     try:
@@ -145,9 +167,14 @@ def read_run(folder: Path) -> RunInfo | None:
     status: Status = "interrupted"
     metrics: dict[str, float] = {}
     done, best, seconds, error = 0, -1, 0.0, ""
-    for event in read_events(folder):
-        if isinstance(event, EpochDone):
+    images, speed, epochs_seconds = 0, 0.0, 0.0
+    for event in read_events(folder, steps=False):
+        if isinstance(event, Prepared):
+            images = event.images.get("train", 0)
+        elif isinstance(event, EpochDone):
             done, seconds = event.epoch + 1, seconds + event.seconds
+            epochs_seconds += event.seconds
+            speed = done * images / epochs_seconds if epochs_seconds > 0 else 0.0
             if event.best:
                 best, metrics = event.epoch, _metrics(event)
         elif isinstance(event, RunFinished):
@@ -159,7 +186,7 @@ def read_run(folder: Path) -> RunInfo | None:
     return RunInfo(
         id=run_id, folder=folder, created=created, status=status, config=config, metrics=metrics,
         epochs_done=done, best_epoch=best, seconds=seconds, error=error, parent=parent,
-        group=group, group_number=number,
+        group=group, group_number=number, images_per_s=speed,
     )  # fmt: skip
 
 
@@ -210,6 +237,22 @@ def delete_run(workspace: Path, run: RunInfo) -> Path:
     if target.exists():
         target = trash / f"{run.folder.name}_{secrets.token_hex(2)}"
     shutil.move(run.folder, target)
+    return target
+
+
+def restore_run(workspace: Path, trashed: Path) -> Path:
+    """Take what `delete_run` moved back; returns the run's folder.
+
+    Raises:
+        UserError: it is no longer in the trash, or another folder has its place.
+    """
+    target = runs_folder(workspace) / re.sub(r"_[0-9a-f]{4}$", "", trashed.name)
+    if not (trashed / "run.json").is_file():
+        raise UserError(f"{trashed.name} is no longer in the trash.")
+    if target.exists():
+        raise UserError(f"There is a run in {target} already.", hint=f"The deleted one stays in {trashed}.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(trashed, target)
     return target
 
 

@@ -1,79 +1,63 @@
-"""What is known of one run: its curves by replay, its settings (what differs from the defaults first) and its notes.
+"""What is known of the chosen runs: curves by replay, settings and notes of one; overlaid curves and differences of several.
 
 Reading and adding up the events happens in the background; the window only gets the finished `CurveData`.
 """
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
-from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QStackedWidget, QTextBrowser, QVBoxLayout, QWidget
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtGui import QKeySequence
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QStackedWidget,
+    QTextBrowser,
+    QVBoxLayout,
+    QWidget,
+)
 
-from tlstudio.api.config import TrainConfig
-from tlstudio.api.events import EpochStarted, Note, Prepared, RunFailed, StageState
 from tlstudio.gui import theme
-from tlstudio.gui.pages.runs_model import status_text, title_of_run
+from tlstudio.gui.pages.run_difference import DifferenceTable, names_of
+from tlstudio.gui.pages.run_notes import NotesEdit
+from tlstudio.gui.pages.run_replay import Replay, Replays
+from tlstudio.gui.pages.run_text import run_html
+from tlstudio.gui.pages.runs_model import title_of_run
 from tlstudio.gui.widgets.background import Task, run_in_background
-from tlstudio.gui.widgets.curve_data import CurveData
-from tlstudio.gui.widgets.fields import UNITS, title_of
-from tlstudio.gui.widgets.form import fields_of
-from tlstudio.gui.widgets.overlay import OverlayCurves
+from tlstudio.gui.widgets.overlay import OverlaidRun, OverlayCurves
 from tlstudio.gui.widgets.plots import RunCurves
+from tlstudio.gui.widgets.run_looks import run_looks
 from tlstudio.gui.widgets.stage_strip import StageStrip
-from tlstudio.runs.replay import read_events
 from tlstudio.runs.store import RunInfo
 
-_AT_MOST = 8  # more curves in one plot cannot be told apart
-
-
-@dataclass(kw_only=True)
-class Replay:
-    """What the events of a run add up to."""
-
-    curves: CurveData = field(default_factory=CurveData)
-    prepared: Prepared | None = None
-    stages: tuple[StageState, ...] = ()
-    notes: list[Note] = field(default_factory=list)
-    failure: RunFailed | None = None
-
-
-def replay(run: RunInfo, task: Task | None = None) -> Replay:
-    """Read the events of a run; ends early when the task is cancelled."""
-    result = Replay()
-    for event in read_events(run.folder):
-        if task is not None and task.cancelled:
-            break
-        result.curves.feed(event)
-        if isinstance(event, Prepared):
-            result.prepared, result.stages = event, event.stages
-        elif isinstance(event, EpochStarted):
-            result.stages = event.stages
-        elif isinstance(event, Note):
-            result.notes.append(event)
-        elif isinstance(event, RunFailed):
-            result.failure = event
-    return result
+AT_MOST = 100
+"""More runs are not read at once, and no eye could follow them."""
 
 
 class RunDetails(QWidget):
-    """Shows one run, or lays the curves of several over each other."""
+    """Shows one run, or several beside each other."""
 
     problem = Signal(object)
+    looks_changed = Signal(object)
+    """dict of id to `RunLook`: how runs are drawn beside each other; empty where one is alone."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._task: Task | None = None
         self._runs: tuple[RunInfo, ...] = ()
+        self._left_out = 0
         self._shown: list[Replay] = []
+        self._replays = Replays()
         self.strip = StageStrip(self)
         self.curves = RunCurves(self)
+        self.notes = NotesEdit(self)
         self.text = QTextBrowser(self)
-        self.text.setAccessibleName(self.tr("Settings and notes of the run"))
+        self.text.setAccessibleName(self.tr("Settings and remarks of the run"))
         self.text.setOpenLinks(False)
         self._title = QLabel(self)
         self._title.setProperty("role", "section")
@@ -82,6 +66,7 @@ class RunDetails(QWidget):
         self._plots.addWidget(self.curves)
         self.curves.problem.connect(self.problem)
         theme.changed.connect(self._restyle)
+        self._make_tabs()
         self._arrange()
 
     @cached_property
@@ -89,7 +74,15 @@ class RunDetails(QWidget):
         """The curves of several runs; made when they are first asked for."""
         overlay = OverlayCurves(self)
         self._plots.addWidget(overlay)
+        self._controls.setLayout(overlay.controls)
         return overlay
+
+    @cached_property
+    def difference(self) -> DifferenceTable:
+        """What differs between several runs; made when it is first asked for."""
+        table = DifferenceTable(self)
+        self._plots.addWidget(table)
+        return table
 
     @property
     def busy(self) -> bool:
@@ -101,7 +94,9 @@ class RunDetails(QWidget):
         if self._task is not None:
             self._task.cancel()
             self._task = None
-        before, self._runs = self._runs, tuple(runs[:_AT_MOST])
+        before, self._runs = self._runs, tuple(runs[:AT_MOST])
+        self._left_out = len(runs) - len(self._runs)
+        self.notes.show_run(runs[0] if len(runs) == 1 else None)
         if not self._runs:
             self._show([])
             return
@@ -109,8 +104,12 @@ class RunDetails(QWidget):
             self._title.setText(self.tr("Reading …"))
         wanted = self._runs
         self._task = run_in_background(
-            self, lambda task: [replay(run, task) for run in wanted], done=self._arrived, failed=self._failed
+            self, lambda task: [self._replays.of(run, task) for run in wanted], done=self._arrived, failed=self._failed
         )
+
+    def show_differences(self, on: bool = True) -> None:
+        """Of several runs, show the differences instead of the curves."""
+        (self._difference_tab if on else self._curves_tab).setChecked(True)
 
     def _arrived(self, replays: list[Replay]) -> None:
         self._task = None
@@ -122,110 +121,90 @@ class RunDetails(QWidget):
 
     def _show(self, replays: list[Replay]) -> None:
         self._shown = replays
-        single = len(replays) == 1
-        self._plots.setCurrentWidget(self.overlay if len(replays) > 1 else self.curves)
+        single, several = len(replays) == 1, len(replays) > 1
         self.strip.setVisible(single)
-        self.text.setVisible(single)
+        self._side.setVisible(single)
+        for tab in (self._curves_tab, self._difference_tab):
+            tab.setVisible(several)
         if single:
-            run, found = self._runs[0], replays[0]
-            self._title.setText(title_of_run(run))
-            self.curves.set_data(found.curves)
-            self.strip.set_stages(found.stages)
-            self.strip.set_placeholder(self.tr("The run ended before the network was built."))
-            self.text.setHtml(run_html(run, found, self))
-        elif replays:
-            self._title.setText(self.tr("{n} runs").format(n=len(replays)))
+            self._show_one(self._runs[0], replays[0])
+        elif several:
+            text = self.tr("{n} runs").format(n=len(replays))
+            if self._left_out:
+                text = self.tr("The first {n} of {all} runs").format(n=len(replays), all=f"{len(replays) + self._left_out:,}")
+            self._title.setText(text)
+            names = names_of(self._runs)
             self.overlay.set_runs(
-                [(run.id, title_of_run(run), found.curves) for run, found in zip(self._runs, replays, strict=True)]
+                [
+                    OverlaidRun(run.id, name, found.curves, f"{title_of_run(run)}\n{run.folder.name}")
+                    for run, name, found in zip(self._runs, names, replays, strict=True)
+                ]
             )
         else:
-            self._title.setText(self.tr("Choose a run to see its curves."))
+            self._title.setText(self.tr("Choose a run to see its curves; several, to compare them."))
             self.curves.clear()
             self.text.clear()
+        self.looks_changed.emit(run_looks([run.id for run in self._runs]) if several else {})
+        self._choose_view()
+
+    def _show_one(self, run: RunInfo, found: Replay) -> None:
+        self._title.setText(title_of_run(run))
+        self.curves.set_data(found.curves)
+        self.strip.set_stages(found.stages)
+        self.strip.set_placeholder(self.tr("The run ended before the network was built."))
+        self.text.setHtml(run_html(run, found, self))
+
+    @Slot()
+    def _choose_view(self) -> None:
+        several, differences = len(self._shown) > 1, self._difference_tab.isChecked()
+        self._controls.setVisible(several and not differences)
+        if several and differences:
+            self.difference.set_runs(self._runs)
+            self._plots.setCurrentWidget(self.difference)
+        else:
+            self._plots.setCurrentWidget(self.overlay if several else self.curves)
 
     def _restyle(self, _now: object) -> None:
         if len(self._shown) == 1:
             self.text.setHtml(run_html(self._runs[0], self._shown[0], self))
 
+    def _make_tabs(self) -> None:
+        self._controls = QWidget(self)
+        self._tabs = QButtonGroup(self)
+        self._curves_tab = QPushButton(self.tr("Curves"))
+        self._difference_tab = QPushButton(self.tr("Differences"))
+        self._difference_tab.setToolTip(self.tr("Only the settings in which they differ, beside their results (Ctrl+D)"))
+        self._difference_tab.setShortcut(QKeySequence("Ctrl+D"))
+        for tab in (self._curves_tab, self._difference_tab):
+            tab.setCheckable(True)
+            tab.hide()
+            self._tabs.addButton(tab)
+        self._curves_tab.setChecked(True)
+        self._difference_tab.toggled.connect(self._choose_view)
+
     def _arrange(self) -> None:
+        top = QHBoxLayout()
+        top.setSpacing(theme.GRID)
+        top.addWidget(self._title, 1)
+        top.addWidget(self._controls)
+        top.addWidget(self._curves_tab)
+        top.addWidget(self._difference_tab)
         left = QVBoxLayout()
         left.setSpacing(theme.GRID)
-        left.addWidget(self._title)
+        left.addLayout(top)
         left.addWidget(self.strip)
         left.addWidget(self._plots, 1)
-        self.text.setMinimumWidth(280)
-        self.text.setMaximumWidth(420)
+        self._side = QWidget(self)
+        self._side.setMinimumWidth(280)
+        self._side.setMaximumWidth(420)
+        side = QVBoxLayout(self._side)
+        side.setContentsMargins(0, 0, 0, 0)
+        side.setSpacing(theme.GRID)
+        side.addWidget(self.notes)
+        side.addWidget(self.text, 1)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(2 * theme.GRID, theme.GRID, 2 * theme.GRID, theme.GRID)
         layout.setSpacing(2 * theme.GRID)
         layout.addLayout(left, 3)
-        layout.addWidget(self.text, 1)
+        layout.addWidget(self._side, 1)
         self._show([])
-
-
-def run_html(run: RunInfo, found: Replay, widget: QWidget) -> str:
-    """Facts, notes and settings of a run as simple rich text."""
-    tr, muted = widget.tr, theme.colors().muted.name()
-    parts: list[str] = []
-    facts = [(tr("Status"), status_text(run)), (tr("Id"), run.id)]
-    if found.prepared is not None:
-        images = ", ".join(f"{count:,} {split}" for split, count in found.prepared.images.items() if count)
-        facts += [
-            (tr("Device"), found.prepared.device),
-            (tr("Weights"), found.prepared.weights),
-            (tr("Images"), images),
-            (tr("Classes"), _some(found.prepared.classes)),
-        ]
-    parts.append(_table(facts, muted))
-    if found.failure is not None:
-        text = "<br>".join(html.escape(line) for line in (found.failure.error, found.failure.hint) if line)
-        parts.append(f"<p style='color:{theme.colors().error.name()}'>{text}</p>")
-    if found.notes:
-        parts.append(_heading(tr("Notes")))
-        parts += [f"<p style='margin:2px 0'>{html.escape(note.text)}</p>" for note in found.notes]
-    changed, defaults = settings_of(run.config)
-    if changed:
-        parts += [_heading(tr("Changed settings")), _table(changed, muted)]
-    parts += [_heading(tr("Settings at their defaults")), _table(defaults, muted)]
-    return "".join(parts)
-
-
-def settings_of(config: dict[str, Any]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """Label and value of every setting: those that differ from the defaults, and the others."""
-    changed, same = [], []
-    for name, info in fields_of(TrainConfig).items():
-        value: Any = config
-        for part in name.split("."):
-            value = value.get(part) if isinstance(value, dict) else None
-        default = info.get_default(call_default_factory=True)
-        if value == default and (value == {} or name == "data.path"):
-            continue  # says nothing
-        row = (title_of(name, info), _value_text(value, UNITS.get(name, "")))
-        (same if value == default else changed).append(row)
-    return changed, same
-
-
-def _value_text(value: Any, unit: str) -> str:
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if value is None or value == "":
-        return "auto" if value is None else "–"
-    if isinstance(value, dict):
-        return ", ".join(f"{key} = {item}" for key, item in value.items()) or "–"
-    return f"{value} {unit}".rstrip()
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:12]) + (f", … ({len(names)})" if len(names) > 12 else "")
-
-
-def _heading(text: str) -> str:
-    return f"<p style='margin:10px 0 2px 0'><b>{html.escape(text)}</b></p>"
-
-
-def _table(rows: Sequence[tuple[str, str]], muted: str) -> str:
-    cells = "".join(
-        f"<tr><td style='color:{muted}; padding-right:12px'>{html.escape(key)}</td><td>{html.escape(value)}</td></tr>"
-        for key, value in rows
-    )
-    return f"<table cellspacing='0' cellpadding='1'>{cells}</table>"

@@ -2,41 +2,44 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QItemSelectionModel, QModelIndex, QSize, Qt, QTimer, QUrl, Slot
-from PySide6.QtGui import QDesktopServices, QKeySequence, QShortcut, QShowEvent
-from PySide6.QtWidgets import (
-    QAbstractItemView,
-    QHBoxLayout,
-    QHeaderView,
-    QLabel,
-    QLineEdit,
-    QMessageBox,
-    QPushButton,
-    QSplitter,
-    QStackedWidget,
-    QTableView,
-    QVBoxLayout,
-    QWidget,
-)
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
-from tlstudio.api.config import DataConfig, parse_config
-from tlstudio.api.errors import ConfigError, UserError
+from PySide6.QtCore import QSize, Qt, QTimer, QUrl, Slot
+from PySide6.QtGui import QAction, QDesktopServices, QKeySequence, QShortcut, QShowEvent
+from PySide6.QtWidgets import QFileDialog, QMessageBox, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+
+from tlstudio.api.config import parse_config
+from tlstudio.api.errors import ConfigError
 from tlstudio.gui import theme
 from tlstudio.gui.context import AppContext
+from tlstudio.gui.memory import Memory
 from tlstudio.gui.pages.run_details import RunDetails
-from tlstudio.gui.pages.runs_model import RunFilter, RunTable
+from tlstudio.gui.pages.runs_bar import RunsBar
+from tlstudio.gui.pages.runs_edit import RunEdits
+from tlstudio.gui.pages.runs_model import RunFilter, RunTable, title_of_run
+from tlstudio.gui.pages.runs_reproduce import Reproducer, open_data
+from tlstudio.gui.pages.runs_view import RunsView
 from tlstudio.gui.widgets.background import Task, run_in_background
 from tlstudio.gui.widgets.empty_state import EmptyState
-from tlstudio.runs.store import RunInfo, delete_run, list_runs
+from tlstudio.gui.widgets.info_bar import InfoBar
+from tlstudio.runs.notes import RunNotes
+from tlstudio.runs.store import RunInfo, list_runs
+from tlstudio.runs.table import write_csv
 
 _SETTLE_MS = 150
-_NEWEST_COLUMN = 9
 
 
 class RunsPage(QWidget):
-    """A table that reads itself in the background whenever runs changed, and the actions on a run."""
+    """A table that reads itself in the background whenever runs changed, and the actions on a run.
 
-    def __init__(self, context: AppContext, parent: QWidget | None = None) -> None:
+    Args:
+        context: what the pages share.
+        memory: keeps the choice of columns; ``None`` for nobody.
+    """
+
+    def __init__(self, context: AppContext, parent: QWidget | None = None, *, memory: Memory | None = None) -> None:
         super().__init__(parent)
         self._context = context
         self._wanted = ""
@@ -44,20 +47,20 @@ class RunsPage(QWidget):
         self._stale = True
         self.table = RunTable(self)
         self.proxy = RunFilter(self.table, self)
-        self.view = QTableView()
+        self.view = RunsView(self.table, self.proxy, memory)
+        self.bar = RunsBar()
+        self.info = InfoBar()
         self.details = RunDetails()
-        self.filter = QLineEdit()
+        self.edits = RunEdits(lambda: context.workspace, self)
+        self.reproducer = Reproducer(context, self)
         self.empty = self._make_empty()
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
         self._settle.setInterval(_SETTLE_MS)
         self._settle.timeout.connect(self._show_chosen)
-        self._make_view()
-        self._make_buttons()
+        self._connect()
+        self._connect_bar()
         self._build()
-        context.runs_changed.connect(self.refresh)
-        context.run_requested.connect(self.show_run)
-        self.details.problem.connect(context.problem)
         self._update_buttons()
 
     # What others may ask
@@ -81,44 +84,92 @@ class RunsPage(QWidget):
 
     def chosen(self) -> list[RunInfo]:
         """The chosen runs, in the order of the table."""
-        rows = sorted(self.view.selectionModel().selectedRows(), key=lambda index: index.row())
-        return [self.table.run_at(self.proxy.mapToSource(index)) for index in rows]
+        return self.view.chosen()
 
+    def can(self, what: str, runs: Sequence[RunInfo] | None = None) -> bool:
+        """Whether an action is possible now, with the chosen runs or with these.
+
+        Args:
+            what: predict, evaluate, reproduce, again, reveal, export, delete, notes, tags, compare.
+            runs: those that are chosen, where the caller knows them already.
+        """
+        runs = self.chosen() if runs is None else runs
+        run = runs[0] if len(runs) == 1 else None
+        if what in ("predict", "evaluate"):
+            return run is not None and run.model_file.is_file()
+        if what == "reproduce":
+            return run is not None and self.reproducer.may_start()
+        if what == "delete":
+            return bool(runs) and all(info.status != "running" for info in runs)
+        if what == "export":
+            return self.proxy.rowCount() > 0
+        return len(runs) > 1 if what == "compare" else run is not None
+
+    @Slot()
     def predict(self) -> None:
         """Use the chosen run's model for predictions."""
         self._send_to("predict")
 
+    @Slot()
     def evaluate(self) -> None:
         """Judge the chosen run's model."""
         self._send_to("evaluate")
 
+    @Slot()
+    def reproduce(self) -> None:
+        """Train exactly as the chosen run did."""
+        if self.can("reproduce"):
+            self.reproducer.start(self.chosen()[0])
+
+    @Slot()
     def train_again(self) -> None:
         """Put the chosen run's settings into the train page's form."""
-        run = self._single()
-        if run is None:
+        if not self.can("again"):
             return
         try:
-            config = parse_config(run.config)
+            config = parse_config(self.chosen()[0].config)
         except ConfigError as error:
             self._context.problem.emit(error)
             return
         self._context.page_requested.emit("train")
-        if self._context.data is None or self._context.data.config.path != config.data.path:
-            self._context.data_requested.emit(
-                DataConfig(path=config.data.path, dataset=config.data.dataset, options=config.data.options)
-            )
+        open_data(self._context, config.data)
         self._context.config_requested.emit(config)
+        self._context.page_requested.emit("train")
 
+    @Slot()
     def reveal(self) -> None:
         """Open the chosen run's folder in the file manager."""
-        run = self._single()
-        if run is not None:
-            QDesktopServices.openUrl(QUrl.fromLocalFile(str(run.folder)))
+        if self.can("reveal"):
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.chosen()[0].folder)))
 
+    @Slot()
+    def compare(self) -> None:
+        """Show in what the chosen runs differ."""
+        if self.can("compare"):
+            self.details.show_differences()
+
+    @Slot()
+    def ask_export(self) -> None:
+        """Ask for a file, then write the table to it: the chosen runs if several are, else all that are shown."""
+        runs = self.chosen() if len(self.chosen()) > 1 else self.view.shown()
+        text, _ = QFileDialog.getSaveFileName(self, self.tr("Save {n} runs").format(n=len(runs)), "runs.csv", "CSV (*.csv)")
+        if text:
+            self.export(Path(text), runs)
+
+    def export(self, path: Path, runs: list[RunInfo]) -> None:
+        """Write the visible columns of these runs as CSV."""
+        try:
+            write_csv(path, runs, [*self.view.columns.visible(), "id"])
+        except OSError as error:
+            self._context.problem.emit(error)
+            return
+        self._context.message.emit(self.tr("{n} runs are in {path}").format(n=len(runs), path=path))
+
+    @Slot()
     def ask_delete(self) -> None:
-        """Ask, then move the chosen runs to the trash."""
+        """Ask where several are chosen, then move the chosen runs to the trash."""
         runs = self.chosen()
-        if not runs:
+        if not self.can("delete"):
             return
         names = "\n".join(run.folder.name for run in runs[:8]) + ("\n…" if len(runs) > 8 else "")
         question = self.tr("Delete this run?") if len(runs) == 1 else self.tr("Delete {n} runs?").format(n=len(runs))
@@ -130,16 +181,19 @@ class RunsPage(QWidget):
             QMessageBox.StandardButton.No,
         )
         if answer == QMessageBox.StandardButton.Yes:
-            self.delete(runs)
+            self.edits.delete(runs)
 
-    def delete(self, runs: list[RunInfo]) -> None:
-        """Move runs to the trash."""
-        for run in runs:
-            try:
-                delete_run(self._context.workspace, run)
-            except (UserError, OSError) as error:
-                self._context.problem.emit(error)
-        self._context.runs_changed.emit()
+    @Slot()
+    def undo(self) -> None:
+        """Take the last deletion, or the last change of notes and tags, back."""
+        self.details.notes.flush()
+        if not self.edits.undo():
+            self._context.message.emit(self.tr("Nothing to undo."))
+
+    @Slot()
+    def redo(self) -> None:
+        """Do it again."""
+        self.edits.redo()
 
     def showEvent(self, event: QShowEvent) -> None:
         """Read what changed while out of sight."""
@@ -153,9 +207,12 @@ class RunsPage(QWidget):
         self._reading = None
         kept = [run.id for run in self.chosen()]
         self.table.set_runs(runs)
-        self._stack.setCurrentWidget(self._work if runs else self.empty)
+        self.bar.set_tags(tag for run in runs for tag in run.tags)
+        self._stack.setCurrentWidget(self._work if runs or self.info.isVisibleTo(self) else self.empty)
         if not self._choose_wanted():
-            self._choose(kept or [run.id for run in runs[:1]])
+            self.view.choose(kept)
+            if not self.chosen() and self.proxy.rowCount():
+                self.view.selectRow(max(0, self.view.currentIndex().row()))  # what took the place of one that is gone
         self._settle.start()
         if self._stale:
             self.refresh()
@@ -166,26 +223,11 @@ class RunsPage(QWidget):
 
     def _choose_wanted(self) -> bool:
         if self._wanted and self.table.row_of(self._wanted) >= 0:
-            if self.filter.text():
-                self.filter.clear()
-            self._choose([self._wanted])
+            self.bar.clear()
+            self.view.choose([self._wanted])
             self._wanted = ""
             return True
         return False
-
-    def _choose(self, ids: list[str]) -> None:
-        selection = self.view.selectionModel()
-        flags = QItemSelectionModel.SelectionFlag
-        rows = [row for run_id in ids if (row := self.table.row_of(run_id)) >= 0]
-        indexes = [index for row in rows if (index := self.proxy.mapFromSource(self.table.index(row, 0))).isValid()]
-        if [run.id for run in self.chosen()] == ids and indexes:
-            return
-        selection.clearSelection()
-        for index in indexes:
-            selection.select(index, flags.Select | flags.Rows)
-        if indexes:
-            selection.setCurrentIndex(indexes[0], flags.NoUpdate)
-            self.view.scrollTo(indexes[0])
 
     @Slot()
     def _show_chosen(self) -> None:
@@ -194,87 +236,106 @@ class RunsPage(QWidget):
 
     @Slot()
     def _selection_changed(self) -> None:
-        self._update_buttons()
         self._settle.start()
+
+    # Edits
+
+    @Slot(object, object)
+    def _said(self, run_id: str, notes: RunNotes) -> None:
+        row = self.table.row_of(run_id)
+        if row >= 0:
+            self.table.set_run(row, replace(self.table.runs[row], notes=notes.text, tags=notes.tags))
+            self.bar.set_tags(tag for run in self.table.runs for tag in run.tags)
+            self._settle.start()
+
+    @Slot(object)
+    def _deleted(self, runs: tuple[RunInfo, ...]) -> None:
+        text = self.tr("“{name}” is in the trash.").format(name=title_of_run(runs[0]))
+        if len(runs) > 1:
+            text = self.tr("{n} runs are in the trash.").format(n=len(runs))
+        self.info.show_lines([text], self.tr("Undo"), self.undo)
+        self._context.runs_changed.emit()
+
+    @Slot(object)
+    def _restored(self, runs: tuple[RunInfo, ...]) -> None:
+        self.info.hide()
+        self._wanted = runs[0].id
+        self._context.runs_changed.emit()
 
     # Actions
 
-    def _single(self) -> RunInfo | None:
-        runs = self.chosen()
-        return runs[0] if len(runs) == 1 else None
-
     def _send_to(self, page: str) -> None:
-        run = self._single()
-        if run is not None:
+        if self.can(page):
+            run = self.chosen()[0]
             self._context.page_requested.emit(page)
             self._context.run_requested.emit(run.id)
 
+    @Slot()
     def _update_buttons(self) -> None:
-        run, some = self._single(), bool(self.view.selectionModel().selectedRows())
-        with_model = run is not None and run.model_file.is_file()
-        self._predict.setEnabled(with_model)
-        self._evaluate.setEnabled(with_model)
-        self._again.setEnabled(run is not None)
-        self._reveal.setEnabled(run is not None)
-        self._delete.setEnabled(some and all(info.status != "running" for info in self.chosen()))
+        runs = self.chosen()
+        for name in ("predict", "evaluate", "reproduce", "again", "reveal", "export", "delete"):
+            getattr(self.bar, name).setEnabled(self.can(name, runs))
+        for name, action in self._menu.items():
+            action.setEnabled(self.can(name, runs))
 
     # Building
 
-    def _make_view(self) -> None:
-        view = self.view
-        view.setModel(self.proxy)
-        view.setAccessibleName(self.tr("Runs"))
-        view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        view.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
-        view.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        view.setShowGrid(False)
-        view.setStyleSheet("QTableView::item { padding: 0 5px; }")  # in line with the headings
-        view.setWordWrap(False)
-        view.setTabKeyNavigation(False)
-        view.setSortingEnabled(True)
-        view.sortByColumn(_NEWEST_COLUMN, Qt.SortOrder.DescendingOrder)
-        view.verticalHeader().hide()
-        view.verticalHeader().setDefaultSectionSize(view.fontMetrics().height() + 10)
-        header = view.horizontalHeader()
-        header.setHighlightSections(False)
-        header.setStretchLastSection(False)
-        for column, width in enumerate((240, 120, 160, 110, 100, 80, 100, 80, 80, 140)):
-            header.resizeSection(column, width)
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        header.setMinimumSectionSize(56)
-        view.selectionModel().selectionChanged.connect(lambda _on, _off: self._selection_changed())
-        view.doubleClicked.connect(self._double_clicked)
-        QShortcut(QKeySequence(Qt.Key.Key_Delete), view, self.ask_delete, context=Qt.ShortcutContext.WidgetShortcut)
+    def _connect(self) -> None:
+        context, view = self._context, self.view
+        context.runs_changed.connect(self.refresh)
+        context.run_requested.connect(self.show_run)
+        context.run_active_changed.connect(lambda _active: self._update_buttons())
+        context.catalog_changed.connect(lambda _catalog: self._update_buttons())
+        self.details.problem.connect(context.problem)
+        self.details.looks_changed.connect(self.table.set_looks)
+        self.details.notes.written.connect(self.edits.say)
+        self.table.written.connect(self.edits.say)
+        self.edits.said.connect(self._said)
+        self.edits.deleted.connect(self._deleted)
+        self.edits.restored.connect(self._restored)
+        self.edits.problem.connect(context.problem)
+        self.reproducer.changed.connect(self._update_buttons)
+        view.chosen_changed.connect(self._selection_changed)
+        view.opened.connect(self.predict)
+        view.delete_wanted.connect(self.ask_delete)
+        self._menu = {
+            name: self._action(title, icon, run)
+            for name, title, icon, run in (
+                ("predict", self.tr("Predict"), "image", self.predict),
+                ("evaluate", self.tr("Evaluate"), "chart-bar", self.evaluate),
+                ("compare", self.tr("Differences"), "git-diff", self.compare),
+                ("reproduce", self.tr("Reproduce"), "repeat", self.reproduce),
+                ("again", self.tr("Train again …"), "sliders-horizontal", self.train_again),
+                ("notes", self.tr("Write notes"), "note-pencil", lambda: view.write("notes")),
+                ("tags", self.tr("Write tags"), "tag", lambda: view.write("tags")),
+                ("reveal", self.tr("Reveal folder"), "folder-open", self.reveal),
+                ("delete", self.tr("Delete …"), "trash", self.ask_delete),
+            )
+        }
+        menu = list(self._menu.values())
+        view.menu_actions = [*menu[:3], None, *menu[3:5], None, *menu[5:7], None, *menu[7:]]
+        find = QShortcut(QKeySequence.StandardKey.Find, self, self.bar.search.setFocus)
+        find.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
 
-    @Slot(QModelIndex)
-    def _double_clicked(self, _index: QModelIndex) -> None:
-        if self._predict.isEnabled():
-            self.predict()
+    def _action(self, title: str, icon: str, run: object) -> QAction:
+        action = QAction(title, self)
+        theme.set_icon(action, icon)
+        action.triggered.connect(lambda _checked=False: run())
+        return action
 
-    def _make_buttons(self) -> None:
-        self._predict = self._button(self.tr("Predict"), "image", self.tr("Use this run's model on other images"), self.predict)
-        self._evaluate = self._button(self.tr("Evaluate"), "chart-bar", self.tr("Look at this model's errors"), self.evaluate)
-        self._again = self._button(
-            self.tr("Train again …"), "repeat", self.tr("Put these settings into the train page, to change or to repeat"),
-            self.train_again,
-        )  # fmt: skip
-        self._reveal = self._button(self.tr("Reveal"), "folder-open", self.tr("Open the run's folder"), self.reveal)
-        self._delete = self._button(
-            self.tr("Delete …"), "trash", self.tr("Move the chosen runs to the trash (Del)"), self.ask_delete
-        )
-        theme.set_role(self._delete, "danger")
-        self.filter.setPlaceholderText(self.tr("Search"))
-        self.filter.setClearButtonEnabled(True)
-        self.filter.setAccessibleName(self.tr("Search the runs"))
-        self.filter.setMaximumWidth(240)
-        self.filter.textChanged.connect(self.proxy.set_text)
-
-    def _button(self, text: str, icon: str, tip: str, run: object) -> QPushButton:
-        button = QPushButton(text)
-        button.setToolTip(tip)
-        theme.set_icon(button, icon)
-        button.clicked.connect(lambda: run())
-        return button
+    def _connect_bar(self) -> None:
+        bar = self.bar
+        bar.search.textChanged.connect(self.proxy.set_text)
+        bar.status_changed.connect(self.proxy.set_status)
+        bar.tag_changed.connect(self.proxy.set_tag)
+        self.view.columns.fill(bar.columns_menu)  # an empty one would not open
+        bar.columns_menu.aboutToShow.connect(lambda: self.view.columns.fill(bar.columns_menu))
+        for button, run in (
+            (bar.predict, self.predict), (bar.evaluate, self.evaluate), (bar.reproduce, self.reproduce),
+            (bar.again, self.train_again), (bar.reveal, self.reveal), (bar.export, self.ask_export),
+            (bar.delete, self.ask_delete),
+        ):  # fmt: skip
+            button.clicked.connect(run)
 
     def _make_empty(self) -> EmptyState:
         empty = EmptyState(
@@ -286,17 +347,6 @@ class RunsPage(QWidget):
         return empty
 
     def _build(self) -> None:
-        title = QLabel(self.tr("Runs"))
-        title.setProperty("role", "title")
-        bar = QHBoxLayout()
-        bar.setContentsMargins(2 * theme.GRID, 12, 2 * theme.GRID, theme.GRID)
-        bar.setSpacing(theme.GRID)
-        bar.addWidget(title)
-        bar.addSpacing(2 * theme.GRID)
-        bar.addWidget(self.filter, 1)
-        bar.addStretch(1)
-        for button in (self._predict, self._evaluate, self._again, self._reveal, self._delete):
-            bar.addWidget(button)
         splitter = QSplitter(Qt.Orientation.Vertical)
         splitter.addWidget(self.view)
         splitter.addWidget(self.details)
@@ -308,7 +358,8 @@ class RunsPage(QWidget):
         column = QVBoxLayout(self._work)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
-        column.addLayout(bar)
+        for widget in (self.bar, self.info):
+            column.addWidget(widget)
         column.addWidget(splitter, 1)
         self._stack = QStackedWidget()
         self._stack.addWidget(self._work)

@@ -85,6 +85,20 @@ class TrainPage(QWidget):
         if self.network.problems:
             self.monitor.show_problem(self.tr("The strategy does not fit the network. See the marked fields."))
             return False
+        self._begin(config, catalog)
+        return True
+
+    @Slot(object)
+    def start_with(self, config: TrainConfig) -> bool:
+        """Train with exactly these settings, such as those of an earlier run; the form shows them."""
+        catalog = self._context.catalog
+        if catalog is None or self._thread is not None:
+            return False
+        self.set_config(config)
+        self._begin(config, catalog)
+        return True
+
+    def _begin(self, config: TrainConfig, catalog: Catalog) -> None:
         self._stack.setCurrentWidget(self._work)
         self.curves.clear()
         self.monitor.begin(patience=config.run.patience)
@@ -97,7 +111,6 @@ class TrainPage(QWidget):
         self._thread.finished.connect(self._on_finished)
         self._context.set_run_active(True)
         self._thread.start()
-        return True
 
     @Slot()
     def find_rate(self) -> None:
@@ -308,6 +321,7 @@ class TrainPage(QWidget):
         context.catalog_changed.connect(self._catalog_arrived)
         context.data_changed.connect(self._data_arrived)
         context.config_requested.connect(self.set_config)
+        context.start_requested.connect(self.start_with)
         self.situation = SituationLook(self, context, self.form, self._may_look)
         self.situation.failed.connect(self.network.show_unchosen)
         self.network.planned.connect(lambda: self.form.set_plans(self.network.plans))

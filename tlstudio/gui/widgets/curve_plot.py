@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,37 +12,19 @@ from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import QGraphicsItem, QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from tlstudio.gui import theme
+from tlstudio.gui.widgets.curve_style import CurveStyle
+from tlstudio.gui.widgets.decimate import Peaks
 from tlstudio.gui.widgets.plot_library import pg
+from tlstudio.gui.widgets.plot_view import PlotView
+from tlstudio.gui.widgets.ranges import range_of, round_range
 
 Array = NDArray[np.float64]
 
 _AXIS_WIDTH = 48
 _SYMBOL = 6
 _STAR = 14
+_MOST_MARKS = 200
 _NONE: Array = np.empty(0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CurveStyle:
-    """How a curve is drawn. ``color`` is a field of `theme.Colors`, mixed with the ground by ``fade`` (0 = pure)."""
-
-    title: str
-    color: str = "text"
-    series: int = -1
-    """Instead of ``color``: an index into `theme.Colors.series`."""
-    fade: float = 0.0
-    marks: bool = False
-    """A dot at every point."""
-    star: bool = False
-    """One star instead of a line."""
-    counts: bool = True
-    """Whether the vertical range must show all of it."""
-
-    def pen_color(self) -> QColor:
-        """The colour under the theme now in force."""
-        now = theme.colors()
-        color = now.series[self.series] if self.series >= 0 else getattr(now, self.color)
-        return theme.mix(color, now.base, self.fade)
 
 
 class CurvePlot(QWidget):
@@ -68,17 +47,22 @@ class CurvePlot(QWidget):
         self._styles = dict(styles)
         self._curves: dict[str, pg.PlotDataItem] = {}
         self._shown: dict[str, tuple[Array, Array]] = {}
+        self._peaks: dict[str, Peaks] = {}
+        self._ranges: dict[str, tuple[float, float] | None] = {}
+        self._strong = ""
+        self._hidden: set[str] = set()
         self._title, self._percent, self._log = title, percent, False
         self.readout = QLabel()
         self.readout.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         theme.set_role(self.readout, "caption")
-        heading = QLabel(title)
-        theme.set_role(heading, "section")
+        self._heading = QLabel(title)
+        theme.set_role(self._heading, "section")
+        self._heading.setMinimumHeight(3 * theme.GRID + 2)  # as high as a tool
         self.tools = QHBoxLayout()
         self.tools.setSpacing(theme.HALF)
         top = QHBoxLayout()
         top.setContentsMargins(theme.HALF, 0, 0, 0)
-        top.addWidget(heading)
+        top.addWidget(self._heading)
         top.addSpacing(theme.GRID)
         top.addWidget(self.readout, 1)
         top.addLayout(self.tools)
@@ -86,7 +70,7 @@ class CurvePlot(QWidget):
         self._follows = True
         self._ends: tuple[float, float] | None = None
         self._span = 1.0
-        self.view = _View(self)
+        self.view = PlotView(self)
         self.view.setAccessibleName(title)
         self.view.setToolTip(self.tr("Scroll to zoom, drag to move, double click or Home for all of it"))
         self.view.all_wanted.connect(self.show_all)
@@ -111,11 +95,64 @@ class CurvePlot(QWidget):
 
     def set_curve(self, name: str, x: Array, y: Array) -> None:
         """Show other numbers; a name that is new needs a style first."""
-        self._shown[name] = (x, y)
-        if self._log:
-            y = np.where(y > 0, y, np.nan)  # a logarithm has no place for them
-        self._curves[name].setData(x, y)
+        self.set_curves({name: (x, y)})
+
+    def set_curves(self, curves: Mapping[str, tuple[Array, Array]]) -> None:
+        """The same for several, which is quicker than one after the other."""
+        first = [name for name, (x, _) in curves.items() if len(x) and not len(self._shown[name][0])]
+        for name, (x, y) in curves.items():
+            self._shown[name] = (x, y)
+            shown = np.where(y > 0, y, np.nan) if self._log else y  # a logarithm has no place for zero
+            self._peaks[name] = Peaks(x, shown)
+            self._ranges[name] = range_of(shown) if self._styles[name].counts else None
         self._follow()
+        for name in curves:
+            self._draw(name)
+        if first:  # only a curve with points knows its marks
+            for sample, _ in self._legend.items:
+                sample.update()
+
+    def _draw(self, name: str) -> None:
+        """Give the drawing what can be seen of a curve."""
+        curve, peaks, style = self._curves[name], self._peaks[name], self._styles[name]
+        if style.marks:
+            symbol = "o" if len(peaks.x) <= _MOST_MARKS else None
+            if curve.opts["symbol"] != symbol:
+                curve.setSymbol(symbol)
+        if len(peaks.x) > 2 * self._columns():
+            (low, high), _ = self.view.getViewBox().viewRange()
+            curve.setData(*peaks.within(low, high, self._columns()))
+        else:
+            curve.setData(peaks.x, peaks.y)
+
+    def _columns(self) -> int:
+        return max(256, self.view.width())
+
+    def _redraw_long(self) -> None:
+        """Another part is looked at: draw it anew where not all points were drawn."""
+        for name, peaks in self._peaks.items():
+            if len(peaks.x) > 2 * self._columns():
+                self._draw(name)
+
+    def hide_curves(self, names: Set[str]) -> None:
+        """Hide these, and show all others."""
+        for name in (names ^ self._hidden) & self._curves.keys():
+            self._curves[name].setVisible(name not in names)
+        self._hidden = set(names)
+        self._follow()
+
+    def emphasize(self, name: str) -> None:
+        """Draw one curve thicker than the others, above them; empty for none."""
+        before, self._strong = self._strong, name
+        for each in {before, name} & self._curves.keys():
+            self._curves[each].setPen(self._styles[each].pen(3 if each == name else 1))
+            self._curves[each].setZValue(1 if each == name else 0)
+
+    def set_title(self, title: str) -> None:
+        """Another title."""
+        self._title = title
+        self._heading.setText(title)
+        self.view.setAccessibleName(title)
 
     def curve(self, name: str) -> tuple[Array, Array]:
         """The numbers that are shown."""
@@ -133,13 +170,25 @@ class CurvePlot(QWidget):
 
     def set_styles(self, styles: dict[str, CurveStyle]) -> None:
         """Replace all curves by empty ones of these styles."""
-        for curve in self._curves.values():
-            self.view.removeItem(curve)
+        kept = {name for name, style in styles.items() if name in self._curves and style.suits(self._styles[name])}
+        for name in self._curves.keys() - kept:
+            self.view.removeItem(self._curves.pop(name))
         self._shown.clear()
-        self._curves.clear()
+        self._peaks.clear()
+        self._ranges.clear()
+        self.hide_curves(set())
+        self._strong = ""
         self._styles = dict(styles)
+        for name in kept:
+            self._curves[name].setData(_NONE, _NONE)
         self._add_curves()
-        self._restyle(theme.colors())
+        self._restyle_curves(self._styles)
+
+    def add_styles(self, styles: dict[str, CurveStyle]) -> None:
+        """More curves, empty at first."""
+        self._styles.update(styles)
+        self._add_curves()
+        self._restyle_curves(styles)
 
     def link(self, other: CurvePlot) -> None:
         """Look at the same part of the horizontal axis as another plot."""
@@ -189,8 +238,7 @@ class CurvePlot(QWidget):
         """Logarithmic vertical axis."""
         self._log = on
         self.view.setLogMode(x=False, y=on)
-        for name, (x, y) in self._shown.items():
-            self.set_curve(name, x, y)
+        self.set_curves(dict(self._shown))
         self._follows = True
         self._follow()
 
@@ -243,6 +291,8 @@ class CurvePlot(QWidget):
         box.setLimits(xMin=-0.5)
         box.disableAutoRange()
         box.sigRangeChangedManually.connect(self._zoomed)
+        box.sigXRangeChanged.connect(lambda _box, _ends: self._redraw_long())
+        self.view.resized.connect(self._redraw_long)
         if self._percent:
             box.setLimits(xMin=-0.5, yMin=-5, yMax=105)
         self._legend = item.addLegend(
@@ -261,13 +311,14 @@ class CurvePlot(QWidget):
 
     def _add_curves(self) -> None:
         for name, style in self._styles.items():
+            self._shown.setdefault(name, (_NONE, _NONE))
+            if name in self._curves:
+                continue
             symbol = "star" if style.star else "o" if style.marks else None
             curve = pg.PlotDataItem(antialias=False, symbol=symbol, symbolSize=_SYMBOL, name=style.title or None)
-            curve.setDownsampling(auto=True, method="peak")
-            curve.setClipToView(True)
+            curve.setZValue(0 if style.counts else -1)
             self.view.addItem(curve, ignoreBounds=not style.counts)
             self._curves[name] = curve
-            self._shown[name] = (_NONE, _NONE)
         self._follow()
 
     def _follow(self) -> None:
@@ -275,7 +326,7 @@ class CurvePlot(QWidget):
         empty = not any(len(x) for x, _ in self._shown.values())
         if empty != self._empty:
             self._empty = empty
-            self._legend.setVisible(not empty)
+            self._legend.setVisible(not empty and bool(self._legend.items))
         if not self._follows:
             return
         ends = round_range(self._extent(), log=self._log, from_zero=0.5 if self._percent else 0.9) or (
@@ -290,18 +341,25 @@ class CurvePlot(QWidget):
 
     def _extent(self) -> tuple[float, float] | None:
         """Lowest and highest number among the curves that count."""
-        counted = [y for name, (_, y) in self._shown.items() if self._styles[name].counts and len(y)]
-        if not counted:
-            return None
-        values = np.concatenate(counted)
-        values = values[np.isfinite(values) & ((values > 0) | (not self._log))]
-        return (float(values.min()), float(values.max())) if len(values) else None
+        ranges = [ends for name, ends in self._ranges.items() if ends is not None and name not in self._hidden]
+        return (min(low for low, _ in ranges), max(high for _, high in ranges)) if ranges else None
 
     @Slot()
     def _zoomed(self) -> None:
         """The user chose what to look at."""
         self._follows = False
         self._ends = None
+
+    def _restyle_curves(self, styles: Mapping[str, CurveStyle]) -> None:
+        now = theme.colors()
+        for name, style in styles.items():
+            color = style.pen_color()
+            curve = self._curves[name]
+            curve.setPen(None if style.star else style.pen(3 if name == self._strong else 1))
+            if style.star or style.marks:
+                curve.setSymbolBrush(pg.mkBrush(color))
+                curve.setSymbolPen(pg.mkPen(now.base))
+                curve.setSymbolSize(_STAR if style.star else _SYMBOL)
 
     @Slot(object)
     def _restyle(self, now: theme.Colors) -> None:
@@ -315,14 +373,7 @@ class CurvePlot(QWidget):
         item.setLabel("left", self._title, units=None, color=now.muted.name())
         item.getAxis("left").showLabel(False)
         item.setLabel("bottom", self.tr("Epoch"), color=now.muted.name())
-        for name, style in self._styles.items():
-            color = style.pen_color()
-            curve = self._curves[name]
-            curve.setPen(None if style.star else self._pen(color))
-            if style.star or style.marks:
-                curve.setSymbolBrush(pg.mkBrush(color))
-                curve.setSymbolPen(pg.mkPen(now.base))
-                curve.setSymbolSize(_STAR if style.star else _SYMBOL)
+        self._restyle_curves(self._styles)
         self._best.setPen(self._pen(now.accent, dashed=True))
         self._cursor.setPen(self._pen(now.muted))
         for line in self._changes:
@@ -343,51 +394,3 @@ class CurvePlot(QWidget):
     @Slot()
     def _mouse_left(self) -> None:
         self.cursor_moved.emit(None)
-
-
-def round_range(extent: tuple[float, float] | None, *, log: bool = False, from_zero: float = 0.9) -> tuple[float, float] | None:
-    """A range with round ends around numbers; of logarithms if ``log``.
-
-    It begins at zero where the lowest number is below the share ``from_zero`` of the highest one.
-    """
-    if extent is None:
-        return None
-    low, high = extent
-    if log:
-        first, last = math.floor(2 * math.log10(low)) / 2, math.ceil(2 * math.log10(high)) / 2
-        return first, max(last, first + 0.5)
-    if 0 <= low <= from_zero * high or low == high:
-        low, high = min(low, 0.0), max(high, 0.0)
-    step = 10.0 ** math.floor(math.log10((high - low) or 1.0)) / 2
-    first, last = math.floor(round(low / step, 6)), math.ceil(round(high / step, 6))
-    return step * first, step * max(last, first + 1)
-
-
-class _View(pg.PlotWidget):
-    """The drawing itself; a double click shows everything again."""
-
-    left = Signal()
-    all_wanted = Signal()
-
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent, enableMenu=False)
-        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self.setMinimumSize(160, 120)
-        self.setAntialiasing(False)
-        self.paint_ms = 0.0
-        """How long the last painting took."""
-
-    def paintEvent(self, event: object) -> None:
-        """Paint, and measure it."""
-        began = time.perf_counter()
-        super().paintEvent(event)
-        self.paint_ms = 1000 * (time.perf_counter() - began)
-
-    def mouseDoubleClickEvent(self, event: object) -> None:
-        """Undo zooming."""
-        self.all_wanted.emit()
-
-    def leaveEvent(self, event: object) -> None:
-        """No cursor, no values."""
-        super().leaveEvent(event)
-        self.left.emit()

@@ -16,7 +16,8 @@ from tlstudio import safe_io
 from tlstudio.api.events import Event
 from tlstudio.gui import theme
 from tlstudio.gui.widgets.curve_data import CurveData
-from tlstudio.gui.widgets.curve_plot import CurvePlot, CurveStyle
+from tlstudio.gui.widgets.curve_plot import CurvePlot
+from tlstudio.gui.widgets.curve_style import CurveStyle
 
 _FASTEST_MS = 50
 _SLOWEST_MS = 500

@@ -1,0 +1,103 @@
+"""A list of runs reads no events twice, and never tells what was true before."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from tlstudio.api.config import parse_config
+from tlstudio.api.errors import UserError
+from tlstudio.api.events import EpochDone, RunFinished, StepDone
+from tlstudio.runs import store
+from tlstudio.runs.notes import NOTES_FILE, RunNotes, read_notes, write_notes
+from tlstudio.runs.recorder import record
+from tlstudio.runs.store import create_run, delete_run, list_runs, read_run, restore_run
+
+
+@pytest.fixture
+def workspace(tlstudio_home):
+    return tlstudio_home / "workspace"
+
+
+def epoch(number, accuracy=0.5):
+    return EpochDone(epoch=number, step=number, train={}, val={"accuracy": accuracy}, seconds=1.0, best=True)
+
+
+def make_run(workspace, *, ended=True):
+    _, folder = create_run(workspace, parse_config({}), {})
+    events = [StepDone(epoch=0, step=1, steps=1, loss=1.0, lr=0.1, images_per_s=1.0), epoch(0)]
+    if ended:
+        events.append(
+            RunFinished(outcome="completed", metrics={"val_accuracy": 0.5}, best_epoch=0, epochs=1, seconds=1, model="")
+        )
+    add(folder, *events)
+    return folder
+
+
+def add(folder, *events):
+    for _ in record(events, folder):
+        pass
+    old = time.time() - 1000
+    os.utime(folder / "run.json", (old, old))  # its process is gone
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """Folders whose events were read."""
+    found, real = [], store.read_events
+    monkeypatch.setattr(store, "read_events", lambda folder, **more: found.append(folder) or real(folder, **more))
+    return found
+
+
+def test_events_are_read_once(workspace, reads):
+    folders = {make_run(workspace), make_run(workspace, ended=False)}
+    first = list_runs(workspace)
+    assert set(reads) == folders
+    reads.clear()
+    assert list_runs(workspace) == first
+    assert reads == []
+    assert {run.status for run in first} == {"completed", "interrupted"}
+
+
+def test_what_went_on_is_read_again(workspace, reads):
+    folder = make_run(workspace, ended=False)
+    list_runs(workspace)
+    add(folder, epoch(1, 0.75))
+    (run,) = list_runs(workspace)
+    assert (run.epochs_done, run.metrics["val_accuracy"]) == (2, 0.75)
+    store.heartbeat(folder)
+    assert list_runs(workspace)[0].status == "running"
+    assert read_run(folder).status == "running"
+
+
+def test_a_spoilt_cache_costs_time_alone(workspace, tlstudio_home):
+    make_run(workspace)
+    first = list_runs(workspace)
+    (kept,) = (tlstudio_home / "cache" / "runs").iterdir()
+    for spoilt in (b"", b"[]", kept.read_bytes().replace(b'"status"', b'"stature"')):
+        kept.write_bytes(spoilt)
+        assert list_runs(workspace) == first
+
+
+def test_notes_are_never_taken_from_the_cache(workspace):
+    folder = make_run(workspace)
+    list_runs(workspace)
+    write_notes(folder, RunNotes(text="ours", tags=("a", " A ", "b, c")))
+    (run,) = list_runs(workspace)
+    assert (run.notes, run.tags) == ("ours", ("a", "b", "c"))
+    (folder / NOTES_FILE).write_text('{"notes": ')
+    assert read_notes(folder) == RunNotes()
+
+
+def test_a_deleted_run_comes_back_with_its_notes(workspace):
+    folder = make_run(workspace)
+    write_notes(folder, RunNotes(text="mine"))
+    (run,) = list_runs(workspace)
+    trashed = delete_run(workspace, run)
+    assert list_runs(workspace) == []
+    assert restore_run(workspace, trashed) == folder
+    assert list_runs(workspace)[0].notes == "mine"
+    with pytest.raises(UserError, match="no longer in the trash"):
+        restore_run(workspace, trashed)

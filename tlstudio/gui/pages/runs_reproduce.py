@@ -1,0 +1,90 @@
+"""Does a run again as it was, and says before if anything here is not as the run recorded it."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtWidgets import QMessageBox, QWidget
+
+from tlstudio.api.config import DataConfig, parse_config
+from tlstudio.api.errors import ConfigError
+from tlstudio.gui.context import AppContext
+from tlstudio.gui.pages.runs_model import title_of_run
+from tlstudio.gui.widgets.background import Task, run_in_background
+from tlstudio.runs.store import RunInfo
+
+_SHOWN = 12
+
+
+class Reproducer(QObject):
+    """Looks at the images in the background, asks where something differs, and has the Train page start."""
+
+    changed = Signal()
+    """It began to look, or is done."""
+
+    def __init__(self, context: AppContext, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._context, self._widget = context, parent
+        self._task: Task | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether it looks at a run's images."""
+        return self._task is not None
+
+    def may_start(self) -> bool:
+        """Whether a run could start now."""
+        return not self.busy and not self._context.run_active and self._context.catalog is not None
+
+    def start(self, run: RunInfo) -> None:
+        """Do it again."""
+        from tlstudio.engine.reproduce import differences
+
+        catalog, workspace = self._context.catalog, self._context.workspace
+        if not self.may_start() or catalog is None:
+            return
+        self._context.message.emit(self.tr("Comparing with what the run recorded …"))
+        self._task = run_in_background(
+            self, lambda _task: differences(run, catalog, workspace),
+            done=lambda found: self._looked(run, found), failed=self._failed,
+        )  # fmt: skip
+        self.changed.emit()
+
+    def _looked(self, run: RunInfo, found: list[str]) -> None:
+        self._task = None
+        self.changed.emit()
+        if found and not self._ask(run, found):
+            return
+        try:
+            config = parse_config(run.config)
+        except ConfigError as error:
+            self._context.problem.emit(error)
+            return
+        if not found:
+            self._context.message.emit(self.tr("Same settings, versions, images and split as then."))
+        open_data(self._context, config.data)
+        self._context.page_requested.emit("train")
+        self._context.start_requested.emit(config)
+
+    def _ask(self, run: RunInfo, found: list[str]) -> bool:
+        lines = [f"• {line}" for line in found[:_SHOWN]] + ["…"] * (len(found) > _SHOWN)
+        box = QMessageBox(self._widget)
+        box.setIcon(QMessageBox.Icon.Question)
+        box.setWindowTitle(self.tr("Reproduce"))
+        box.setText(self.tr("“{name}” cannot be done again exactly. This differs:").format(name=title_of_run(run)))
+        box.setInformativeText("\n".join(lines))
+        start = box.addButton(self.tr("Train all the same"), QMessageBox.ButtonRole.AcceptRole)
+        box.addButton(QMessageBox.StandardButton.Cancel)
+        box.setDefaultButton(start)
+        box.exec()
+        return box.clickedButton() is start
+
+    def _failed(self, error: BaseException) -> None:
+        self._task = None
+        self.changed.emit()
+        self._context.problem.emit(error)
+
+
+def open_data(context: AppContext, data: DataConfig) -> None:
+    """Open the images of a run, unless they are."""
+    if context.data is None or (context.data.config.path, context.data.config.dataset) != (data.path, data.dataset):
+        context.data_requested.emit(DataConfig(path=data.path, dataset=data.dataset, options=data.options))
