@@ -24,6 +24,7 @@ from tlstudio.gui.memory import Memory
 from tlstudio.gui.pages.run_difference import names_of
 from tlstudio.gui.pages.run_text import settings_of
 from tlstudio.gui.pages.runs import RunsPage
+from tlstudio.gui.widgets.comparison import ComparisonView
 from tlstudio.runs.notes import RunNotes, write_notes
 from tlstudio.runs.recorder import record
 from tlstudio.runs.store import create_run, list_runs, require_run
@@ -321,6 +322,19 @@ def test_of_two_runs_only_what_differs_is_shown(qtbot, page, context):
     assert ["Val. accuracy", "90.0 %", "80.0 %"] in rows
     page.view.choose([page.table.runs[0].id])
     qtbot.waitUntil(lambda: page.details.curves.isVisible() and settled(page))
+
+
+def test_two_models_are_compared_the_older_first(qtbot, page, context):
+    ids = [make_run(context.workspace), make_run(context.workspace)]
+    interrupted = make_run(context.workspace, outcome="interrupted")
+    shown(qtbot, page, 3)
+    page.view.choose([ids[1], interrupted])
+    assert not page.can("judge")  # one of them has no model
+    page.view.choose(ids)
+    page.judge()
+    [view] = page.findChildren(ComparisonView)
+    assert [label.text().split()[-1] for label in view.names] == ids
+    view.window().close()
 
 
 def test_runs_alike_are_named_by_what_sets_them_apart(context):

@@ -171,6 +171,11 @@ def _runs(window: MainWindow) -> list[Action]:
             enabled=lambda: can("compare"), run=lambda: page().compare(),
         ),
         Action(
+            id="run.judge", title=_tr("&Compare the models of two runs"), icon="scales",
+            tip=_tr("Which is better on the images that neither has learned from, and how sure that is"),
+            enabled=lambda: can("judge"), run=lambda: page().judge(),
+        ),
+        Action(
             id="run.notes", title=_tr("Write &notes of the chosen run"), icon="note-pencil",
             enabled=lambda: can("notes"), run=lambda: page().view.write("notes"),
         ),

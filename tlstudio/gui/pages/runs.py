@@ -22,6 +22,7 @@ from tlstudio.gui.pages.runs_model import RunFilter, RunTable, title_of_run
 from tlstudio.gui.pages.runs_reproduce import Reproducer, open_data
 from tlstudio.gui.pages.runs_view import RunsView
 from tlstudio.gui.widgets.background import Task, run_in_background
+from tlstudio.gui.widgets.comparison import open_comparison
 from tlstudio.gui.widgets.empty_state import EmptyState
 from tlstudio.gui.widgets.info_bar import InfoBar
 from tlstudio.runs.notes import RunNotes
@@ -90,7 +91,7 @@ class RunsPage(QWidget):
         """Whether an action is possible now, with the chosen runs or with these.
 
         Args:
-            what: predict, evaluate, reproduce, again, reveal, export, delete, notes, tags, compare.
+            what: predict, evaluate, reproduce, again, reveal, export, delete, notes, tags, compare, judge.
             runs: those that are chosen, where the caller knows them already.
         """
         runs = self.chosen() if runs is None else runs
@@ -99,6 +100,8 @@ class RunsPage(QWidget):
             return run is not None and run.model_file.is_file()
         if what == "reproduce":
             return run is not None and self.reproducer.may_start()
+        if what == "judge":
+            return len(runs) == 2 and all(info.model_file.is_file() for info in runs)
         if what == "delete":
             return bool(runs) and all(info.status != "running" for info in runs)
         if what == "export":
@@ -147,6 +150,13 @@ class RunsPage(QWidget):
         """Show in what the chosen runs differ."""
         if self.can("compare"):
             self.details.show_differences()
+
+    @Slot()
+    def judge(self) -> None:
+        """Say which of the two chosen runs' models is better on the same images; the older is A."""
+        if self.can("judge"):
+            first, second = sorted(self.chosen(), key=lambda run: run.created)
+            open_comparison(self._context, first, second, self)
 
     @Slot()
     def ask_export(self) -> None:
@@ -304,6 +314,7 @@ class RunsPage(QWidget):
                 ("predict", self.tr("Predict"), "image", self.predict),
                 ("evaluate", self.tr("Evaluate"), "chart-bar", self.evaluate),
                 ("compare", self.tr("Differences"), "git-diff", self.compare),
+                ("judge", self.tr("Compare models"), "scales", self.judge),
                 ("reproduce", self.tr("Reproduce"), "repeat", self.reproduce),
                 ("again", self.tr("Train again …"), "sliders-horizontal", self.train_again),
                 ("notes", self.tr("Write notes"), "note-pencil", lambda: view.write("notes")),
@@ -313,7 +324,7 @@ class RunsPage(QWidget):
             )
         }
         menu = list(self._menu.values())
-        view.menu_actions = [*menu[:3], None, *menu[3:5], None, *menu[5:7], None, *menu[7:]]
+        view.menu_actions = [*menu[:4], None, *menu[4:6], None, *menu[6:8], None, *menu[8:]]
         find = QShortcut(QKeySequence.StandardKey.Find, self, self.bar.search.setFocus)
         find.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
 
