@@ -81,7 +81,7 @@ def test_the_exit_codes_are_those_of_the_program():
 
     table = (HELP / "terminal.md").read_text(encoding="utf-8").partition("Exit codes:")[2].partition("##")[0]
     shown = {int(number) for row in re.findall(r"^\| ([\d, ]+) \|", table, re.M) for number in row.split(",")}
-    assert shown == ({int(code) for code in ExitCode} | {1}) - {int(ExitCode.RETRY)}
+    assert shown == {int(code) for code in ExitCode} | {1}
 
 
 def test_the_plugin_of_the_help_page_works(tlstudio_home):

@@ -230,21 +230,28 @@ def test_the_folder_of_a_run_that_is_none(tiny_catalog, tmp_path):
     assert "is no run" in end.error
 
 
-def test_a_drive_that_goes_is_not_kept_and_the_run_goes_on_exactly_when_it_is_back(tiny_catalog, photos, tmp_path, monkeypatch):
-    """Nothing is kept of the steps in which images were missing."""
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_drive_that_goes_is_waited_for_and_nothing_of_the_gap_is_kept(tiny_catalog, photos, tmp_path, monkeypatch, waits):
+    """The run goes on exactly, by itself or when it is resumed, as if all images had been there all the time."""
     monkeypatch.setattr("tlstudio.engine.loader._MEMORY_BUDGET", 0)
     settings = (f"data.path={photos}", "run.epochs=3", "run.cache=off", "run.cache_gigabytes=0", *FULL, OFTEN)
     whole = run(tiny_catalog, tmp_path, *settings)
 
-    def unplug(event):
-        if event.event == "EpochDone" and event.epoch == 0:
+    def plug(event):
+        if event.event == "EpochDone" and event.epoch == 0 and photos.exists():
             photos.rename(tmp_path / "away")
+        if event.event == "RunPaused" and waits:
+            (tmp_path / "away").rename(photos)
 
-    broken = run(tiny_catalog, tmp_path, *settings, on_event=unplug)
-    assert "can no longer be read" in broken[-1].error
-    refused = resume(tiny_catalog, tmp_path, folder_of(broken))[-1]
-    assert "does not exist" in refused.error
-    (tmp_path / "away").rename(photos)
-    events = resume(tiny_catalog, tmp_path, folder_of(broken))
+    events = run(tiny_catalog, tmp_path, *settings, control=Control(waits_for_room=waits), on_event=plug)
+    folder = folder_of(events)
+    if waits:
+        assert "can no longer be read" in only(events, "RunPaused").reason
+    else:
+        assert events[-1].exit_code == ExitCode.RETRY
+        assert "does not exist" in resume(tiny_catalog, tmp_path, folder)[-1].error
+        (tmp_path / "away").rename(photos)
+        events = resume(tiny_catalog, tmp_path, folder)
     assert only(events, "RunResumed").exact
-    assert_same_run(folder_of(whole), folder_of(broken))
+    assert events[-1].event == "RunFinished", events[-1]
+    assert_same_run(folder_of(whole), folder)

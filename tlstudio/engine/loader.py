@@ -18,7 +18,7 @@ import PIL
 from tlstudio.api.backbone import Preprocessing
 from tlstudio.api.config import AugmentConfig
 from tlstudio.api.dataset import ImageSet
-from tlstudio.api.errors import DataError, ImageError
+from tlstudio.api.errors import DataError, ExitCode, ImageError
 from tlstudio.api.images import printable
 from tlstudio.engine import augment as views
 from tlstudio.engine.augment import Preset, plain_view, random_views, reduced
@@ -178,8 +178,19 @@ class ImageSource:
             raise DataError(
                 f"{lost} images can no longer be read.",
                 detail="\n".join(names),
-                hint="Check that the drive is connected, then start the run again.",
+                hint="Check that the drive is connected, then go on with the run.",
+                exit_code=ExitCode.RETRY if self._is_gone() else ExitCode.DATA,
             )
+
+    def _is_gone(self) -> bool:
+        """Whether the folder of the images is not there at all: an unplugged drive leaves nothing, or an empty folder."""
+        if self.images.root is None:
+            return False
+        try:
+            with os.scandir(self.images.root) as entries:
+                return next(entries, None) is None
+        except OSError:
+            return True
 
     def _guarded(self, view: Callable[[int], NDArray[np.uint8] | None]) -> Callable[[int], NDArray[np.uint8] | None]:
         def guarded(row: int) -> NDArray[np.uint8] | None:

@@ -12,6 +12,7 @@ from tlstudio.engine.control import Control
 
 _Result = TypeVar("_Result")
 _AGAIN = 30.0  # seconds
+_FIRST_LOOK, _LAST_LOOK = 1.0, 60.0
 
 
 def patiently(action: Callable[[], _Result], folder: Path, control: Control) -> Generator[Event, None, _Result]:
@@ -42,3 +43,27 @@ def patiently(action: Callable[[], _Result], folder: Path, control: Control) -> 
             if waiting and not held:
                 control.resume()
             return result
+
+
+def until_back(path: Path, control: Control) -> bool:
+    """Hold the run until there is something at a path again; it is looked for after 1, 2, 4 … and at last every 60 seconds.
+
+    Returns:
+        Whether there is; not where the user ends the run meanwhile.
+    """
+    seconds = _FIRST_LOOK
+    while control.wish == "go":
+        if _is_there(path):
+            control.resume()
+            return True
+        control.pause()
+        control.wait(seconds)
+        seconds = min(_LAST_LOOK, 2.0 * seconds)
+    return False
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file() or any(True for _ in path.iterdir())
+    except OSError:
+        return False

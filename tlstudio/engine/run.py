@@ -21,7 +21,8 @@ import numpy as np
 from tlstudio import paths, safe_io
 from tlstudio.api.config import TrainConfig
 from tlstudio.api.dataset import TEST, TRAIN, VAL, ImageSet
-from tlstudio.api.events import Event, Note, Progress, RunFinished, RunStarted
+from tlstudio.api.errors import ExitCode
+from tlstudio.api.events import EpochDone, Event, Note, Progress, RunFailed, RunFinished, RunPaused, RunStarted, StepDone
 from tlstudio.data.curation import Curation, identity
 from tlstudio.data.edits import Table
 from tlstudio.data.index import Index
@@ -30,7 +31,7 @@ from tlstudio.engine.about import plugin_versions, versions
 from tlstudio.engine.control import Control
 from tlstudio.engine.failure import failed as _failed
 from tlstudio.engine.loader import ImageSource, open_pictures
-from tlstudio.engine.patient import patiently
+from tlstudio.engine.patient import patiently, until_back
 from tlstudio.engine.saved import SavedRun, go_on, open_saved
 from tlstudio.engine.world import World
 from tlstudio.registry.catalog import Catalog, Recipe
@@ -63,6 +64,10 @@ def start_run(
         control: asked between steps whether to go on.
         group: of which repetitions it is one (`tlstudio.runs.groups`), for ``run.json``.
     """
+    yield from _over_gaps(_start(config, catalog, workspace, control), catalog, workspace, control)
+
+
+def _start(config: TrainConfig, catalog: Catalog, workspace: Path, control: Control) -> Iterator[Event]:
     world = World.here()
     try:
         decide = partial(catalog.resolve, config, workspace=workspace)
@@ -110,6 +115,38 @@ def resume_run(folder: Path, catalog: Catalog, workspace: Path, control: Control
         control: asked between steps whether to go on.
         epochs: how many more a finished run shall have.
     """
+    yield from _over_gaps(_go_on(folder, catalog, workspace, control, epochs), catalog, workspace, control)
+
+
+def _over_gaps(events: Iterator[Event], catalog: Catalog, workspace: Path, control: Control) -> Iterator[Event]:
+    """The events of a run; where the drive with its images goes, it waits for it, and goes on from the newest checkpoint."""
+    folder, data = Path(), ""
+    while True:
+        failure: RunFailed | None = None
+        learned = False  # else it would wait for what is not the trouble
+        for event in events:
+            learned = learned or isinstance(event, StepDone | EpochDone)
+            if isinstance(event, RunStarted):
+                again, folder, data = bool(data), Path(event.folder), event.config["data"]["path"] or ""
+                if again:
+                    continue  # who shows the run knows
+            gone = isinstance(event, RunFailed) and event.exit_code == ExitCode.RETRY and bool(data)
+            if gone and learned and control.waits_for_room and World.here().alone:
+                assert isinstance(event, RunFailed)
+                failure = event
+            else:
+                yield event
+        if failure is None:
+            return
+        yield RunPaused(run=failure.run, reason=failure.error, hint=failure.hint)
+        yield Note(run=failure.run, level="warning", text=f"Held: {failure.error} It goes on by itself when they are back.")
+        if not until_back(Path(data).expanduser(), control):
+            yield failure
+            return
+        events = _go_on(folder, catalog, workspace, control, None)
+
+
+def _go_on(folder: Path, catalog: Catalog, workspace: Path, control: Control, epochs: int | None) -> Iterator[Event]:
     run_id = ""
     try:
         with hold(folder) if World.here().first else nullcontext():
