@@ -64,10 +64,12 @@ def start_run(
         control: asked between steps whether to go on.
         group: of which repetitions it is one (`tlstudio.runs.groups`), for ``run.json``.
     """
-    yield from _over_gaps(_start(config, catalog, workspace, control), catalog, workspace, control)
+    yield from _over_gaps(_start(config, catalog, workspace, control, group), catalog, workspace, control)
 
 
-def _start(config: TrainConfig, catalog: Catalog, workspace: Path, control: Control) -> Iterator[Event]:
+def _start(
+    config: TrainConfig, catalog: Catalog, workspace: Path, control: Control, group: Mapping[str, Any] | None
+) -> Iterator[Event]:
     world = World.here()
     try:
         decide = partial(catalog.resolve, config, workspace=workspace)
