@@ -83,7 +83,10 @@ def train(run: Training, keeper: Keeps) -> Iterator[Event]:
         yield from _steps(run, plan, epoch, run.totals, keeper)
         if run.control.wish == "cancel":
             return
-        done = _ended(run, infos, plan, epoch, began)
+        done = None if run.control.leaving else _ended(run, infos, plan, epoch, began)
+        if done is None:  # it goes on later from here, and is measured then
+            yield from keeper.now()
+            return
         yield done
         stopped = run.control.wish != "go"
         yield from keeper.after_epoch(done, epoch + 1 == config.run.epochs or stopped or run.patience.over)
@@ -91,8 +94,8 @@ def train(run: Training, keeper: Keeps) -> Iterator[Event]:
             return
 
 
-def _ended(run: Training, infos: tuple[StageInfo, ...], plan: FreezePlan, epoch: int, began: float) -> EpochDone:
-    """Measure the network after an epoch, and keep it if it is the best so far."""
+def _ended(run: Training, infos: tuple[StageInfo, ...], plan: FreezePlan, epoch: int, began: float) -> EpochDone | None:
+    """Measure the network after an epoch, and keep it if it is the best so far; ``None`` where nobody waits for that."""
     assert run.totals is not None
     run.world.add(*run.totals.sums)
     train_metrics = run.totals.metrics()
@@ -100,6 +103,8 @@ def _ended(run: Training, infos: tuple[StageInfo, ...], plan: FreezePlan, epoch:
         if plan.norm_stats == "recalibrated":
             _recalibrate(run, plan, epoch)
         val_metrics = _validate(run)
+        if run.control.leaving:
+            return None
         measured = val_metrics or train_metrics
         better = _is_better(measured, run.best.metrics)
         if better:
@@ -238,7 +243,7 @@ def _recalibrate(run: Training, plan: FreezePlan, epoch: int) -> None:
     with in_eval_mode(run.backbone.module, *parts.values(), run.backbone.head), taken_anew(layers):
         for x, _ in run.cut.batches(run.batches(epoch)[:enough], run.cut.draw(epoch)):
             run.cut.model.suffix(x)
-            if run.control.checkpoint() == "cancel" and run.world.alone:
+            if _breaks_off(run):
                 return
 
 
@@ -252,10 +257,15 @@ def _validate(run: Training) -> dict[str, float]:
         for x, target in run.cut.batches(in_batches(run.val_rows, size), None):
             logits = run.cut.model.suffix(x)
             totals.add(run.task.loss(logits, target), logits, target)
-            if run.control.checkpoint() == "cancel" and run.world.alone:
+            if _breaks_off(run):
                 break
     run.world.add(*totals.sums)
     return totals.metrics()
+
+
+def _breaks_off(run: Training) -> bool:
+    """Whether nobody waits for a measurement any more; waits itself while the run is held."""
+    return run.world.alone and (run.control.checkpoint() == "cancel" or run.control.leaving)
 
 
 def _plan(run: Training, infos: tuple[StageInfo, ...], epoch: int) -> FreezePlan:
