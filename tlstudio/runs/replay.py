@@ -12,14 +12,22 @@ from tlstudio.api.events import Event, parse_event
 EVENTS_FILE = "events.jsonl"
 
 
-def read_events(folder: Path) -> Iterator[Event]:
-    """The events of a run in order. A torn line, as a crash leaves it, is passed over; no file means no events."""
+def read_events(folder: Path, *, until: int | None = None) -> Iterator[Event]:
+    """The events of a run in order. A torn line, as a crash leaves it, is passed over; no file means no events.
+
+    Args:
+        until: how many bytes of the file count, such as those that were there when a checkpoint was taken.
+    """
     try:
         file = (folder / EVENTS_FILE).open("rb")
     except OSError:
         return
     with file:
+        place = 0
         for line in file:
+            place += len(line)
+            if until is not None and place > until:
+                return
             try:
                 yield parse_event(line)
             except ValidationError:

@@ -24,6 +24,7 @@ from tlstudio.api.errors import ConfigError, UserError
 from tlstudio.gui import theme
 from tlstudio.gui.context import AppContext
 from tlstudio.gui.pages.run_details import RunDetails
+from tlstudio.gui.pages.run_going_on import GoingOnBar, above
 from tlstudio.gui.pages.runs_model import RunFilter, RunTable
 from tlstudio.gui.widgets.background import Task, run_in_background
 from tlstudio.gui.widgets.empty_state import EmptyState
@@ -46,6 +47,7 @@ class RunsPage(QWidget):
         self.proxy = RunFilter(self.table, self)
         self.view = QTableView()
         self.details = RunDetails()
+        self.going_on = GoingOnBar(context)
         self.filter = QLineEdit()
         self.empty = self._make_empty()
         self._settle = QTimer(self)
@@ -190,6 +192,7 @@ class RunsPage(QWidget):
     @Slot()
     def _show_chosen(self) -> None:
         self.details.show_runs(self.chosen())
+        self.going_on.show_run(self._single())
         self._update_buttons()
 
     @Slot()
@@ -299,7 +302,7 @@ class RunsPage(QWidget):
             bar.addWidget(button)
         splitter = QSplitter(Qt.Orientation.Vertical)
         splitter.addWidget(self.view)
-        splitter.addWidget(self.details)
+        splitter.addWidget(above(self.details, self.going_on))
         splitter.setStretchFactor(0, 2)
         splitter.setStretchFactor(1, 3)
         splitter.setChildrenCollapsible(False)

@@ -10,18 +10,19 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMessageBox, QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
-from tlstudio.api.config import SAMPLE_DATASET, DataConfig, TrainConfig
+from tlstudio.api.config import SAMPLE_DATASET, DataConfig, TrainConfig, parse_config, with_overrides
 from tlstudio.api.dataset import TRAIN, ImageSet
 from tlstudio.api.errors import ConfigError, Problem
 from tlstudio.api.events import EpochStarted, Event, Prepared, RunFailed, RunStarted
 from tlstudio.engine.control import Control
 from tlstudio.gui import theme
-from tlstudio.gui.context import AppContext, OpenedData
+from tlstudio.gui.context import AppContext, GoOn, OpenedData
 from tlstudio.gui.pages.train_form import TrainForm
 from tlstudio.gui.pages.train_monitor import RunMonitor
 from tlstudio.gui.pages.train_network import NetworkView
 from tlstudio.gui.pages.train_situation import SituationLook
-from tlstudio.gui.thread import Runner, TrainThread, find_rate, train
+from tlstudio.gui.pages.train_told import Told
+from tlstudio.gui.thread import Runner, TrainThread, find_rate, going_on, train
 from tlstudio.gui.widgets.empty_state import EmptyState
 from tlstudio.gui.widgets.first_paint import after_first_paint
 from tlstudio.gui.widgets.plots import RunCurves
@@ -56,6 +57,7 @@ class TrainPage(QWidget):
         self._thread: TrainThread | None = None
         self._control: Control | None = None
         self._run = ""
+        self._told: Told | None = None
         self._ended: set[str] = set()
         self._painted = False
         self._stack = QStackedWidget(self)
@@ -85,19 +87,49 @@ class TrainPage(QWidget):
         if self.network.problems:
             self.monitor.show_problem(self.tr("The strategy does not fit the network. See the marked fields."))
             return False
+        self._begin(self._runner, config, catalog)
+        return True
+
+    def follow(self, runner: Runner, config: TrainConfig) -> bool:
+        """Show a run that was going before, as ``runner`` tells of it: first a `Told`, then its events as they come.
+
+        Args:
+            runner: called inside the thread; the buttons of the page reach it through its ``control``.
+            config: the settings of the run.
+        """
+        catalog = self._context.catalog
+        if self._thread is not None or catalog is None:
+            return False
+        self.form.set_config(config)
+        self._begin(runner, config, catalog)
+        return True
+
+    @Slot(object)
+    def go_on(self, wish: GoOn) -> bool:
+        """Go on with a run where its newest checkpoint is."""
+        run = wish.run
+        try:
+            config = parse_config(run.config)
+            if wish.epochs:
+                config = with_overrides(config, [f"run.epochs={config.run.epochs + wish.epochs}"])
+        except ConfigError as error:
+            self._context.problem.emit(error)
+            return False
+        return self.follow(going_on(run.id, run.folder, wish.epochs), config)
+
+    def _begin(self, runner: Runner, config: TrainConfig, catalog: Catalog) -> None:
         self._stack.setCurrentWidget(self._work)
         self.curves.clear()
         self.monitor.begin(patience=config.run.patience)
         self.form.set_locked(True)
         self.network.set_running(True)
-        self._run = ""
+        self._run, self._told = "", None
         self._control = Control()
-        self._thread = TrainThread(self._runner, config, catalog, self._context.workspace, self._control, self)
+        self._thread = TrainThread(runner, config, catalog, self._context.workspace, self._control, self)
         self._thread.event.connect(self._on_event)
         self._thread.finished.connect(self._on_finished)
         self._context.set_run_active(True)
         self._thread.start()
-        return True
 
     @Slot()
     def find_rate(self) -> None:
@@ -122,6 +154,13 @@ class TrainPage(QWidget):
             self._control.cancel()
         self.monitor.set_state("stopping")
 
+    def leave(self) -> str:
+        """Save the run where it is and end it, for the window closes; returns its id, by which it goes on later."""
+        if self._control is not None:
+            self._control.leave()
+            self.monitor.set_state("stopping")
+        return self._run
+
     @Slot()
     def pause(self) -> None:
         """Hold after the current step."""
@@ -135,6 +174,13 @@ class TrainPage(QWidget):
         if self._control is not None and self.monitor.state == "paused":
             self._control.resume()
             self.monitor.set_state("running")
+
+    def toggle_pause(self) -> None:
+        """Hold the run, or let it go on."""
+        if self.monitor.state == "paused":
+            self.resume()
+        else:
+            self.pause()
 
     def undo(self) -> None:
         """Take the last change of the drawn strategy back."""
@@ -178,7 +224,10 @@ class TrainPage(QWidget):
     # The run
 
     @Slot(object)
-    def _on_event(self, event: Event) -> None:
+    def _on_event(self, event: Event | Told) -> None:
+        if isinstance(event, Told):
+            self._show_told(event)
+            return
         if not self._is_current(event):
             return
         if isinstance(event, RunStarted):
@@ -187,11 +236,26 @@ class TrainPage(QWidget):
         self.curves.feed(event)
         self.monitor.feed(event)
         if isinstance(event, Prepared | EpochStarted):
-            epoch = event.epoch if isinstance(event, EpochStarted) else None
-            self.network.show_states(event.stages, running=True, epoch=epoch)
+            self._show_stages(event)
         elif isinstance(event, RunFailed):
             self.form.show_problems(_field_problems(event))
         self._context.run_event.emit(event)
+
+    def _show_told(self, told: Told) -> None:
+        """What a run told before one looked; its events follow without a seam."""
+        self._run, self._told = told.run, told
+        self._ended.discard(told.run)
+        self.curves.set_data(told.curves)
+        self.monitor.show_told(told.progress, told.notes)
+
+    def _show_stages(self, event: Prepared | EpochStarted) -> None:
+        """What learns now; in an epoch that goes on, what the epoch began with."""
+        if isinstance(event, EpochStarted):
+            self.network.show_states(event.stages, running=True, epoch=event.epoch)
+        elif self._told is not None and self._told.stages:
+            self.network.show_states(self._told.stages, running=True, epoch=max(0, self._told.progress.epoch))
+        else:
+            self.network.show_states(event.stages, running=True, epoch=None)
 
     def _is_current(self, event: Event) -> bool:
         """Whether an event belongs to the run that is going; a late one of another run does not."""
@@ -308,6 +372,7 @@ class TrainPage(QWidget):
         context.catalog_changed.connect(self._catalog_arrived)
         context.data_changed.connect(self._data_arrived)
         context.config_requested.connect(self.set_config)
+        context.going_on_requested.connect(self.go_on)
         self.situation = SituationLook(self, context, self.form, self._may_look)
         self.situation.failed.connect(self.network.show_unchosen)
         self.network.planned.connect(lambda: self.form.set_plans(self.network.plans))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Literal
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
@@ -21,7 +22,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from tlstudio.api.events import Event, Note, Prepared, Progress, RunFailed, RunFinished, StepDone
+from tlstudio.api.events import CheckpointSaved, Event, Note, Prepared, Progress, RunFailed, RunFinished, RunResumed, StepDone
 from tlstudio.gui import theme
 from tlstudio.gui.pages.train_progress import RunProgress, duration_text
 from tlstudio.gui.pages.train_result import FailureCard, ResultCard
@@ -46,6 +47,9 @@ class RunMonitor(QWidget):
         self.progress = RunProgress()
         self.state: State = "idle"
         self._patience = 0
+        self._held_since = 0.0
+        self._saved = False
+        """Whether the run was saved since it is held."""
         self._make_buttons()
         self._make_bars()
         self.status = QLabel()
@@ -80,8 +84,20 @@ class RunMonitor(QWidget):
         self._lower.setCurrentWidget(self.notes)
         self.set_state("starting")
 
+    def show_told(self, progress: RunProgress, notes: Sequence[Note]) -> None:
+        """Show how far the run had come before, and what it had noticed."""
+        self.progress = progress
+        self.notes.clear()
+        for note in notes:
+            self.add_note(note)
+        self._show_all()
+
     def set_state(self, state: State) -> None:
         """Offer what can be done in this state."""
+        if state == "paused" and self.state != "paused":
+            self._held_since, self._saved = time.time(), False
+        elif self.state == "paused" and state != "paused":
+            self.progress.stood_still(time.time() - self._held_since)
         self.state = state
         active = state != "idle"
         self.start.setVisible(not active)
@@ -107,6 +123,10 @@ class RunMonitor(QWidget):
             self.set_state("running")
         if isinstance(event, Note):
             self.add_note(event)
+        elif isinstance(event, RunResumed):
+            self._tell_resumed(event)
+        elif isinstance(event, CheckpointSaved):
+            self._saved = self.state == "paused"
         elif isinstance(event, RunFinished):
             self.result.show_result(event, folder=self.progress.folder, best=self.progress.best)
             self.result.set_advice([note.text for note in self._advice()])
@@ -128,6 +148,17 @@ class RunMonitor(QWidget):
         item.setToolTip(note.text)
         self.notes.addItem(item)
         self.notes.scrollToBottom()
+
+    def _tell_resumed(self, event: RunResumed) -> None:
+        """Where the run goes on, and whether it ends as it would have without the break."""
+        where = self.tr("The run goes on in epoch {n} of {all}, after step {step}.").format(
+            n=min(event.epoch + 1, event.epochs or event.epoch + 1), all=event.epochs or self.progress.epochs, step=event.step
+        )
+        if event.step == 0:
+            where = self.tr("There was no checkpoint yet: the run begins anew.")
+        if not event.exact:
+            where += " " + self.tr("It may end a little otherwise than without the break: {why}.").format(why=event.why)
+        self.add_note(Note(level="info" if event.exact else "warning", text=where))
 
     def show_problem(self, text: str) -> None:
         """Say in the status line why a run cannot start."""
@@ -156,7 +187,7 @@ class RunMonitor(QWidget):
         texts = {
             "idle": self.tr("Ready."),
             "starting": self.tr("Preparing …"),
-            "paused": self.tr("Paused. The step that was going is finished first."),
+            "paused": self.tr("Paused. All is saved.") if self._saved else self.tr("Paused after the current step."),
             "stopping": self.tr("Stopping after this step …"),
             "running": self.tr("Training on {device}").format(device=now.device or self.tr("this machine")),
         }
