@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -245,6 +246,7 @@ def test_runs_that_broke_off_are_found_and_those_that_were_left(context, photos)
     assert [info.id for info in broken_off(context.workspace, {broken.id})] == [broken.id]
     lines = events.read_bytes().splitlines(keepends=True)
     events.write_bytes(b"".join(lines[:-1]) + lines[-1][:20])  # as a crash leaves it
+    os.utime(broken.folder / "run.json", (broken.created, broken.created - 3600))
     assert [info.id for info in broken_off(context.workspace)] == [broken.id]
     run(context.catalog, context.workspace, f"data.path={photos}", *SETTINGS)
     assert [info.id for info in broken_off(context.workspace)] == [broken.id]

@@ -141,6 +141,14 @@ class RunResumed(_Event):
     """Why it may not."""
 
 
+class RunPaused(_Event):
+    """The run is held since it cannot be saved. It is tried again every half a minute, and when the user says to go on."""
+
+    event: Literal["RunPaused"] = "RunPaused"
+    reason: str
+    hint: str = ""
+
+
 class RunFinished(_Event):
     """Last event of a run that kept its result. ``metrics`` are those of the saved model (the best epoch)."""
 
@@ -189,8 +197,8 @@ class RateFound(_Event):
 
 
 Event = (
-    RunStarted | Prepared | Progress | EpochStarted | StepDone | EpochDone | Note | CheckpointSaved | RunResumed | RunFinished
-    | RunFailed | RateTried | RateFound
+    RunStarted | Prepared | Progress | EpochStarted | StepDone | EpochDone | Note | CheckpointSaved | RunResumed | RunPaused
+    | RunFinished | RunFailed | RateTried | RateFound
 )  # fmt: skip
 
 

@@ -46,6 +46,8 @@ class AppContext(QObject):
     """Event of the run in progress."""
     run_active_changed = Signal(object)
     """bool: a run started or ended."""
+    run_still_changed = Signal(object)
+    """bool: the run is held, by the user or by itself, or goes on."""
     runs_changed = Signal()
     """The list of runs in the workspace changed."""
     page_requested = Signal(object)

@@ -39,6 +39,7 @@ class StatusBar(QStatusBar):
         context.message.connect(self.say)
         context.run_event.connect(self._follow)
         context.run_active_changed.connect(self._active)
+        context.run_still_changed.connect(self._still)
         self._timer = QTimer(self, interval=_MEMORY_MS)
         self._timer.timeout.connect(self._measure)
         self._timer.start()
@@ -56,6 +57,11 @@ class StatusBar(QStatusBar):
     @Slot(object)
     def _active(self, active: bool) -> None:
         self.run.setText(self.tr("Starting to train …") if active else "")
+        self._first = None
+
+    @Slot(object)
+    def _still(self, still: bool) -> None:
+        self.run.setText(self.tr("Training is paused") if still else "")
         self._first = None
 
     @Slot(object)

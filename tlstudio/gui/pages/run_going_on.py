@@ -53,7 +53,7 @@ class GoingOn(QObject):
         except ConfigError as error:
             self._context.problem.emit(error)
             return
-        show_data(self._context, config)
+        show_data_of(self._context, run)
         self._context.page_requested.emit("train")
         self._context.config_requested.emit(config)
 
@@ -187,9 +187,12 @@ def continued(run: RunInfo) -> TrainConfig:
     return with_overrides(parse_config(run.config), [f"model.weights={run.id}", 'run.name=""'])
 
 
-def show_data(context: AppContext, config: TrainConfig) -> None:
-    """Open the images of a run, unless they are."""
-    data = config.data
+def show_data_of(context: AppContext, run: RunInfo) -> None:
+    """Open the images of a run, unless they are open."""
+    try:
+        data = parse_config(run.config).data
+    except ConfigError:
+        return  # whoever trains says what is wrong
     if context.data is None or (context.data.config.path, context.data.config.dataset) != (data.path, data.dataset):
         if data.path is not None or data.dataset is not None:
             context.data_requested.emit(type(data)(path=data.path, dataset=data.dataset, options=data.options))

@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QMessageBox, QPushButton, QSt
 from tlstudio.api.config import SAMPLE_DATASET, DataConfig, TrainConfig, parse_config, with_overrides
 from tlstudio.api.dataset import TRAIN, ImageSet
 from tlstudio.api.errors import ConfigError, Problem
-from tlstudio.api.events import EpochStarted, Event, Prepared, RunFailed, RunStarted
+from tlstudio.api.events import CheckpointSaved, EpochDone, EpochStarted, Event, Prepared, RunFailed, RunStarted, StepDone
 from tlstudio.engine.control import Control
 from tlstudio.gui import theme
 from tlstudio.gui.context import AppContext, GoOn, OpenedData
@@ -31,6 +31,8 @@ from tlstudio.registry import Catalog
 if TYPE_CHECKING:
     from tlstudio.gui.pages.rate_dialog import RateDialog
 
+_OF_GOING_ON = (CheckpointSaved, EpochStarted, StepDone, EpochDone)
+"""Events that a run which is held for want of room tells once it goes on."""
 _FIELD_LINE = re.compile(r"^([a-z_]+(?:\.[a-z0-9_]+)+): (.+)$")
 
 
@@ -170,14 +172,15 @@ class TrainPage(QWidget):
 
     @Slot()
     def resume(self) -> None:
-        """Go on."""
-        if self._control is not None and self.monitor.state == "paused":
+        """Go on; a run that is held since it cannot be saved tries to be."""
+        if self._control is not None and self.monitor.state in ("paused", "held"):
             self._control.resume()
-            self.monitor.set_state("running")
+            if self.monitor.state == "paused":
+                self.monitor.set_state("running")
 
     def toggle_pause(self) -> None:
         """Hold the run, or let it go on."""
-        if self.monitor.state == "paused":
+        if self.monitor.state in ("paused", "held"):
             self.resume()
         else:
             self.pause()
@@ -205,6 +208,10 @@ class TrainPage(QWidget):
         if self._thread is None:
             self.form.set_config(config)
             self._show_work()
+
+    def wait_for_end(self, seconds: float) -> bool:
+        """Wait for the thread without the event loop; whether it ended in that time. For the end of the session only."""
+        return self._thread is None or self._thread.wait(round(1000 * seconds))
 
     def shut_down(self) -> None:
         """Cancel and wait for the thread; for the very end of the program."""
@@ -234,6 +241,8 @@ class TrainPage(QWidget):
             self._run = event.run
             self._context.runs_changed.emit()
         self.curves.feed(event)
+        if self.monitor.state == "held" and isinstance(event, _OF_GOING_ON) and self._control is not None:
+            self.monitor.set_state("paused" if self._control.paused else "running")
         self.monitor.feed(event)
         if isinstance(event, Prepared | EpochStarted):
             self._show_stages(event)
@@ -385,6 +394,8 @@ class TrainPage(QWidget):
         self.network.problem.connect(context.problem)
         self.network.layers_shown.connect(lambda on: self._middle.setCurrentWidget(self.network.tree if on else self.curves))
         monitor = self.monitor
+        monitor.still_changed.connect(context.run_still_changed)
+        monitor.again_wanted.connect(self.resume)
         monitor.start_wanted.connect(self.start)
         monitor.pause_wanted.connect(lambda on: self.pause() if on else self.resume())
         monitor.stop_wanted.connect(lambda: self.stop(keep=True))

@@ -22,12 +22,13 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from tlstudio.api.events import CheckpointSaved, Event, Note, Prepared, Progress, RunFailed, RunFinished, RunResumed, StepDone
+from tlstudio.api.events import CheckpointSaved, Event, Note, Prepared, Progress, RunFailed, RunFinished, RunPaused, RunResumed, StepDone
 from tlstudio.gui import theme
 from tlstudio.gui.pages.train_progress import RunProgress, duration_text
-from tlstudio.gui.pages.train_result import FailureCard, ResultCard
+from tlstudio.gui.pages.train_result import FailureCard, HeldCard, ResultCard
 
-State = Literal["idle", "starting", "running", "paused", "stopping"]
+State = Literal["idle", "starting", "running", "paused", "held", "stopping"]
+_STILL: tuple[State, ...] = ("paused", "held")
 _LOWER_HEIGHT = 96
 _SOON_MS = 100
 _NOTE_ICONS = {"info": ("info", "muted"), "advice": ("lightbulb", "accent"), "warning": ("warning", "error")}
@@ -41,6 +42,10 @@ class RunMonitor(QWidget):
     """bool: pause (true) or go on."""
     stop_wanted = Signal()
     cancel_wanted = Signal()
+    again_wanted = Signal()
+    """The run is held since it cannot be saved; the user says to try again."""
+    still_changed = Signal(object)
+    """bool: the run is held, by the user or by itself, or goes on."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -66,6 +71,8 @@ class RunMonitor(QWidget):
         self.notes.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.result = ResultCard()
         self.failure = FailureCard()
+        self.held = HeldCard()
+        self.held.again_wanted.connect(self.again_wanted)
         self._build()
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
@@ -94,19 +101,24 @@ class RunMonitor(QWidget):
 
     def set_state(self, state: State) -> None:
         """Offer what can be done in this state."""
-        if state == "paused" and self.state != "paused":
+        before, self.state = self.state in _STILL, state
+        if not before and state in _STILL:
             self._held_since, self._saved = time.time(), False
-        elif self.state == "paused" and state != "paused":
+        elif before and state not in _STILL:
             self.progress.stood_still(time.time() - self._held_since)
-        self.state = state
+        if before != (state in _STILL):
+            self.still_changed.emit(state in _STILL)
+        if (state == "held") != (self._lower.currentWidget() is self.held):
+            self._lower.setCurrentWidget(self.held if state == "held" else self.notes)
         active = state != "idle"
         self.start.setVisible(not active)
         self.pause.setVisible(active)
         for button in (self.pause, self.stop, self.cancel):
             button.setEnabled(state in ("running", "paused"))
+        self.stop.setEnabled(state in ("running", *_STILL))
         self.stop.setVisible(active)
         self.cancel.setVisible(active)
-        self.cancel.setEnabled(state in ("starting", "running", "paused"))
+        self.cancel.setEnabled(state in ("starting", "running", *_STILL))
         paused = state == "paused"
         self.pause.setText(self.tr("Resume") if paused else self.tr("Pause"))
         theme.set_icon(self.pause, "play" if paused else "pause")
@@ -127,6 +139,9 @@ class RunMonitor(QWidget):
             self._tell_resumed(event)
         elif isinstance(event, CheckpointSaved):
             self._saved = self.state == "paused"
+        elif isinstance(event, RunPaused):
+            self.held.show_reason(event)
+            self.set_state("held")
         elif isinstance(event, RunFinished):
             self.result.show_result(event, folder=self.progress.folder, best=self.progress.best)
             self.result.set_advice([note.text for note in self._advice()])
@@ -188,6 +203,7 @@ class RunMonitor(QWidget):
             "idle": self.tr("Ready."),
             "starting": self.tr("Preparing …"),
             "paused": self.tr("Paused. All is saved.") if self._saved else self.tr("Paused after the current step."),
+            "held": self.tr("Paused: the run cannot be saved."),
             "stopping": self.tr("Stopping after this step …"),
             "running": self.tr("Training on {device}").format(device=now.device or self.tr("this machine")),
         }
@@ -196,7 +212,7 @@ class RunMonitor(QWidget):
             text = f"{now.task.task} {now.task.done:,} / {now.task.total:,}"
         elif self.state == "idle" and now.end is not None:
             text = self._end_text(now.end)
-        self._set_status(text)
+        self._set_status(text, role="error" if self.state == "held" else "")
         self.epoch_bar.setValue(round(1000 * now.epoch_share))
         self.total_bar.setValue(round(1000 * now.total_share))
         epoch = max(now.epoch, 0) + 1
@@ -280,7 +296,7 @@ class RunMonitor(QWidget):
         bars.setColumnStretch(1, 1)
         self._lower = QStackedWidget()
         self._lower.setFixedHeight(_LOWER_HEIGHT)
-        for widget in (self.notes, self.result, self.failure):
+        for widget in (self.notes, self.result, self.failure, self.held):
             self._lower.addWidget(widget)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
