@@ -56,7 +56,7 @@ def test_a_broken_run_is_offered_until_it_is_declined(qtbot, window, broken):
     window.offer.look()
     bar = window.offer.bar
     qtbot.waitUntil(bar.isVisible)
-    assert bar.text.text() == "The run “test/net on bees” was interrupted in epoch 3 of 20."
+    assert bar.text.text() == "The run “net on bees” was interrupted in epoch 3 of 20."
     wishes, pages, runs = [], [], []
     window.context.going_on_requested.connect(wishes.append)
     window.context.page_requested.connect(pages.append)

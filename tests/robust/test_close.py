@@ -57,7 +57,7 @@ def test_the_next_start_offers_the_run_and_it_ends_as_if_nothing_had_been(
     assert 3 <= info.epochs_done < EPOCHS
     with window("resume", workspace, photos) as second:
         offer = read_until(second, "offer")
-        assert "The run “test/tiny on photos” was" in offer
+        assert "The run “tiny on photos” was" in offer
         assert f"of {EPOCHS}" in offer
         assert read_until(second, "RunResumed", "RunFailed").startswith("RunResumed")
         read_until(second, "RunFinished")

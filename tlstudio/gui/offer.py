@@ -79,7 +79,9 @@ class Offer(QObject):
         self._first, self._others = first, others
         if first is None or self._context.run_active:
             return
-        name, where = first.run.name, {"n": min(first.epoch + 1, first.epochs), "all": first.epochs}
+        from tlstudio.gui.pages.runs_model import title_of_run
+
+        name, where = title_of_run(first.run), {"n": min(first.epoch + 1, first.epochs), "all": first.epochs}
         if not first.step:
             text = self.tr("The run “{name}” was interrupted before its first checkpoint.").format(name=name)
         elif first.run.status == "interrupted":

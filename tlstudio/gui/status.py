@@ -26,6 +26,7 @@ class StatusBar(QStatusBar):
         super().__init__(parent)
         self._context = context
         self._first: tuple[float, int] | None = None
+        self._is_still = False
         self._epoch, self._epochs = 0, 0
         self.run = QLabel()
         self.memory = QLabel()
@@ -61,8 +62,8 @@ class StatusBar(QStatusBar):
 
     @Slot(object)
     def _still(self, still: bool) -> None:
+        self._is_still, self._first = still, None
         self.run.setText(self.tr("Training is paused") if still else "")
-        self._first = None
 
     @Slot(object)
     def _follow(self, event: object) -> None:
@@ -75,8 +76,8 @@ class StatusBar(QStatusBar):
         elif isinstance(event, Progress):
             share = f" {100 * event.done // event.total} %" if event.total else ""
             self.run.setText(f"{event.task}{share}")
-        elif isinstance(event, StepDone):
-            self.run.setText(self._eta(event))
+        elif isinstance(event, StepDone):  # that of a step which was going is told after the pause
+            self.run.setText(self.run.text() if self._is_still else self._eta(event))
         elif isinstance(event, RunFinished | RunFailed):
             self.run.setText("")
 

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QDialog, QDialogButtonBox, QFormLayout, QLabel, QP
 from tlstudio.api.config import TrainConfig
 from tlstudio.engine.schedule import schedule_factor
 from tlstudio.gui import theme
+from tlstudio.gui.pages.runs_model import title_of_run
 from tlstudio.runs.standing import Standing
 
 _MOST_EPOCHS = 10_000
@@ -22,25 +23,25 @@ class ExtendDialog(QDialog):
         self._standing, self._config = standing, config
         self.setWindowTitle(self.tr("Extend the run"))
         self.setMinimumWidth(_WIDTH)
-        done = standing.run.epochs_done
-        name = QLabel(self.tr("“{name}” has had {n} epochs.").format(name=standing.run.name, n=done))
+        done, title = standing.run.epochs_done, title_of_run(standing.run)
+        name = QLabel(self.tr("“{name}” has had {n} epochs.").format(name=title, n=done))
         if done < config.run.epochs:
             name.setText(
-                self.tr("“{name}” ended early, after {n} of {all} epochs.").format(
-                    name=standing.run.name, n=done, all=config.run.epochs
-                )
+                self.tr("“{name}” ended early, after {n} of {all} epochs.").format(name=title, n=done, all=config.run.epochs)
             )
         name.setWordWrap(True)
         self._more = QSpinBox()
         self._more.setRange(1, max(1, _MOST_EPOCHS - config.run.epochs))
         self._more.setValue(max(1, config.run.epochs // 2))
+        self._more.setMinimumHeight(3 * theme.GRID + theme.HALF)
         self._more.setSuffix(self.tr(" epochs"))
         self._more.setAccessibleName(self.tr("How many epochs more"))
         self._more.valueChanged.connect(self._explain)
         self.meaning = QLabel()
         self.meaning.setWordWrap(True)
         theme.set_role(self.meaning, "muted")
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
+        buttons = QDialogButtonBox()
+        buttons.addButton(QPushButton(self.tr("Cancel")), QDialogButtonBox.ButtonRole.RejectRole)
         start = QPushButton(self.tr("Extend"))
         start.setProperty("role", "primary")
         theme.set_icon(start, "fast-forward", "on_accent")

@@ -263,6 +263,7 @@ class TrainPage(QWidget):
             self.network.show_states(event.stages, running=True, epoch=event.epoch)
         elif self._told is not None and self._told.stages:
             self.network.show_states(self._told.stages, running=True, epoch=max(0, self._told.progress.epoch))
+            self.network.preview.follow(self.form, [self._told.stages])
         else:
             self.network.show_states(event.stages, running=True, epoch=None)
 
