@@ -67,3 +67,24 @@ def test_left_while_the_images_are_read_it_is_stopped_and_begins_anew(tiny_catal
     left = run(tiny_catalog, tmp_path, *settings, control=control, on_event=lambda _: control.leave())
     assert (left[-1].outcome, left[-1].model) == ("stopped", "")
     assert resume(tiny_catalog, tmp_path, folder_of(left))[-1].outcome == "completed"
+
+
+@pytest.mark.parametrize("name", ["add_gradients", "_validate"])
+def test_a_run_that_is_held_is_saved_wherever_it_was(tiny_catalog, photos, tmp_path, monkeypatch, name):
+    control, saved = Control(), []
+    real = getattr(loop, name)
+
+    def held_in(*arguments, **named):
+        if not saved:
+            control.pause()
+        return real(*arguments, **named)
+
+    def hear(event):
+        if event.event == "CheckpointSaved" and control.paused:
+            saved.append(event.step)
+            control.resume()
+
+    monkeypatch.setattr(loop, name, held_in)
+    settings = (f"data.path={photos}", *SETTINGS, "run.epochs=2")
+    done = run(tiny_catalog, tmp_path, *settings, control=control, on_event=hear)
+    assert (done[-1].outcome, saved) == ("completed", [1 if name == "add_gradients" else 5])

@@ -66,6 +66,8 @@ def train(run: Training, keeper: Keeps) -> Iterator[Event]:
             yield Note(text=f"Stopped early: no better epoch for {run.patience.waited} epochs.")
             return
         began = time.monotonic()
+        if plan is not None and run.control.paused and run.world.alone:
+            yield from keeper.now()  # before one waits where the cache is filled
         before, plan = plan, _plan(run, infos, epoch)
         if plan != before:
             trainable = adopt(run, plan)
@@ -264,8 +266,8 @@ def _validate(run: Training) -> dict[str, float]:
 
 
 def _breaks_off(run: Training) -> bool:
-    """Whether nobody waits for a measurement any more; waits itself while the run is held."""
-    return run.world.alone and (run.control.checkpoint() == "cancel" or run.control.leaving)
+    """Whether nobody waits for a measurement any more. A run is not held in the middle of one: afterwards it can be saved."""
+    return run.world.alone and (run.control.wish == "cancel" or run.control.leaving)
 
 
 def _plan(run: Training, infos: tuple[StageInfo, ...], epoch: int) -> FreezePlan:
