@@ -2,8 +2,8 @@
 
     python tests/benchmarks/close.py [FOLDER]
 
-Trains the shipped network on a folder of images (the sample without one), once with the head alone and once with all of it, lets
-it come into its second epoch, and ends it as a log-off does. Prints seconds, the exit code, and how the run is left.
+Trains the shipped network on a folder of images (the sample without one): the head alone, the last stages, all of it. Lets it
+come into its second epoch, and ends it as a log-off does. Prints seconds, the exit code, and how the run is left.
 """
 
 from __future__ import annotations

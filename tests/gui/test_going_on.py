@@ -8,6 +8,7 @@ import os
 import numpy as np
 import pytest
 from engine.conftest import _one_thread, gradual_catalog, tiny, tiny_catalog  # noqa: F401 - fixtures
+from PySide6.QtWidgets import QFileDialog
 from robust_runs import assert_same_run, folder_of
 from training import run
 
@@ -259,3 +260,56 @@ def test_a_break_is_no_time_that_a_run_takes():
     assert progress.elapsed(1010.0) == pytest.approx(10.0)
     progress.stood_still(5.0)
     assert progress.elapsed(1015.0) == pytest.approx(10.0)
+
+
+# Images that were moved
+
+
+@pytest.fixture
+def chosen_place(monkeypatch):
+    """What the user chooses when asked for a folder."""
+    places = []
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(places[-1]))
+    return places
+
+
+def agree(qtbot, moved):
+    """Read what the question says, and use the place."""
+    qtbot.waitUntil(lambda: moved.question is not None and moved.question.isVisible(), timeout=10_000)
+    text = moved.question.informativeText()
+    moved.question.defaultButton().click()
+    return text
+
+
+def test_a_run_whose_images_were_moved_finds_them_and_goes_on(qtbot, runs, page, context, photos, tmp_path, chosen_place):
+    info = left_after(7, context, photos)
+    chosen_place.append(photos.rename(tmp_path / "drive"))
+    bar, wishes = shown(qtbot, runs), asked(context)
+    assert bar.text.text() == f"Its images are not in {photos} any more."
+    assert not bar.can("resume")
+    bar.find.click()
+    text = agree(qtbot, bar.moved)
+    assert "48 of 48 images of this run are there." in text
+    assert "1 of 1 folders" in text
+    qtbot.waitUntil(lambda: bar.can("resume"), timeout=10_000)
+    assert bar.find.isHidden()
+    with qtbot.waitSignal(page.run_ended, timeout=60_000) as ended:
+        bar.resume.click()
+    assert wishes
+    assert ended.args[0].outcome == "completed"
+    assert page.form.value("data.path") == str(tmp_path / "drive")
+    assert read_run(info.folder).status == "completed"
+
+
+def test_opened_data_that_were_moved_are_found_from_the_data_page(qtbot, opened, folder, tmp_path, chosen_place):
+    page = opened.data_page
+    chosen_place.append(folder.rename(tmp_path / "elsewhere"))
+    opened.open_config(DataConfig(path=str(folder)))
+    qtbot.waitUntil(lambda: page.stack.currentWidget() is page.error, timeout=10_000)
+    assert not page._find.isHidden()
+    page._find.click()
+    with qtbot.waitSignal(opened.context.data_changed, timeout=20_000):
+        agree(qtbot, page.moved)
+    assert opened.context.data.config.path == str(tmp_path / "elsewhere")
+    with qtbot.waitSignal(opened.context.data_changed, timeout=20_000):
+        opened.open_config(DataConfig(path=str(folder)))

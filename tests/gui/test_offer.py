@@ -26,7 +26,6 @@ class _Page(QWidget):
         return False
 
 
-
 @pytest.fixture
 def broken(window):
     """A run of the workspace that a crash broke off in its third epoch."""
@@ -73,7 +72,8 @@ def test_a_broken_run_is_offered_until_it_is_declined(qtbot, window, broken):
     finish_all(10.0)
     qtbot.wait(1)
     assert other.bar.isHidden()
-    window.context.run_event.emit(RunStarted(run=broken.id, folder="", config={}, epochs=20))  # it goes on, and breaks off again
+    goes_on = RunStarted(run=broken.id, folder="", config={}, epochs=20)
+    window.context.run_event.emit(goes_on)  # and breaks off again
     window.offer.look()
     qtbot.waitUntil(bar.isVisible)
 

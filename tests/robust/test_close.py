@@ -1,4 +1,4 @@
-"""The window is closed or killed while it trains: the run is saved or left as it was, offered at the next start, and goes on."""
+"""The window is closed or killed while it trains: the run is saved, or left as it was; the next start offers to go on."""
 
 from __future__ import annotations
 

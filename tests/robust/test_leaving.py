@@ -18,8 +18,8 @@ KINDS = {
     "accumulated": ("optim.accumulate=3",),
 }
 MOMENTS = (
-    ("full", "take_step", 1, 0), ("full", "_validate", 2, 1), ("averaged", "_validate", 1, 0), ("averaged", "_recalibrate", 2, 1),
-    ("accumulated", "add_gradients", 8, 1), ("accumulated", "_ended", 1, 0),
+    ("full", "take_step", 1, 0), ("full", "_validate", 2, 1), ("averaged", "_validate", 1, 0),
+    ("averaged", "_recalibrate", 2, 1), ("accumulated", "add_gradients", 8, 1), ("accumulated", "_ended", 1, 0),
 )  # fmt: skip
 
 

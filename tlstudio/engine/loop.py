@@ -83,11 +83,9 @@ def train(run: Training, keeper: Keeps) -> Iterator[Event]:
             yield EpochStarted(epoch=epoch, stages=states(plan, infos, trainable), cached=run.cut.cache is not None)
 
         yield from _steps(run, plan, epoch, run.totals, keeper)
-        if run.control.wish == "cancel":
-            return
-        done = None if run.control.leaving else _ended(run, infos, plan, epoch, began)
-        if done is None:  # it goes on later from here, and is measured then
-            yield from keeper.now()
+        done = _ended(run, infos, plan, epoch, began)
+        if done is None:
+            yield from keeper.now() if run.control.leaving else ()  # it goes on later from here, and is measured then
             return
         yield done
         stopped = run.control.wish != "go"
@@ -99,6 +97,8 @@ def train(run: Training, keeper: Keeps) -> Iterator[Event]:
 def _ended(run: Training, infos: tuple[StageInfo, ...], plan: FreezePlan, epoch: int, began: float) -> EpochDone | None:
     """Measure the network after an epoch, and keep it if it is the best so far; ``None`` where nobody waits for that."""
     assert run.totals is not None
+    if run.control.wish == "cancel" or run.control.leaving:
+        return None
     run.world.add(*run.totals.sums)
     train_metrics = run.totals.metrics()
     with run.averaged():

@@ -87,7 +87,7 @@ class Closer(QObject):
         box.setWindowTitle(self.tr("Training is going on"))
         box.setText(self.tr("A model is being trained."))
         box.setInformativeText(
-            self.tr("Saved, the run can go on later exactly where it is; the next start offers it. Cancelled, it keeps no model.")
+            self.tr("Saved, the run can go on later where it is: the next start offers it. Cancelled, it keeps no model.")
         )
         save = box.addButton(self.tr("Stop, save and close"), QMessageBox.ButtonRole.AcceptRole)
         cancel = box.addButton(self.tr("Cancel the run"), QMessageBox.ButtonRole.DestructiveRole)

@@ -1,4 +1,4 @@
-"""After a start: offers the run that broke off or was left when the window closed. A bar that waits and keeps nobody from working."""
+"""After a start: offers the run that broke off, or was left when the window closed, in a bar that is in nobody's way."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Offer(QObject):
         elif first.run.status == "interrupted":
             text = self.tr("The run “{name}” was interrupted in epoch {n} of {all}.").format(name=name, **where)
         else:
-            text = self.tr("The run “{name}” was saved in epoch {n} of {all} when the window closed.").format(name=name, **where)
+            text = self.tr("The run “{name}” was saved in epoch {n} of {all} as the window closed.").format(name=name, **where)
         if others:
             text += " " + self.tr("Others that did not end: {n}.").format(n=len(others))
         self.bar.resume.setText(self.tr("Resume") if first.step else self.tr("Begin anew"))

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from tlstudio.gui.pages.train_told import Told
 
 Runner = Callable[[TrainConfig, Catalog, Path, Control], "Iterator[Event | Told]"]
-"""What trains: ``runner(config, catalog, workspace, control)`` yields the events of a run; of one that was going before, a `Told`
-of all that was comes first."""
+"""What trains: ``runner(config, catalog, workspace, control)`` yields the events of a run; of one that was going before,
+a `Told` of all that was comes first."""
 
 _STACK_BYTES = 16 * 2**20  # macOS gives a thread 512 KB, too little for numpy's and torch's deep calls
 _NICENESS = 5

@@ -78,8 +78,8 @@ class ExtendDialog(QDialog):
         else:
             parts.append(
                 self.tr(
-                    "The learning rate follows the length of a run, and so may what learns: it had come to {before:.2g} and goes"
-                    " on at {after:.2g}. A run of {all} epochs from the start would differ."
+                    "The learning rate follows the length of a run, and so may what learns: it had come to {before:.2g} and"
+                    " goes on at {after:.2g}. A run of {all} epochs from the start would differ."
                 ).format(before=rates[0], after=rates[1], all=config.run.epochs + more)
             )
         if config.run.patience:

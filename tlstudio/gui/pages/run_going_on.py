@@ -1,17 +1,22 @@
-"""Going on with a run: a bar that says where the chosen run stands and offers to resume it, to extend it, or to train on from it.
+"""Going on with a run: a bar that says where the chosen run stands, and offers to resume it, to extend it, or to train from it.
 
 Whether its newest checkpoint is intact is looked at in the background.
 """
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from PySide6.QtCore import QCoreApplication, QObject, Qt, Signal, Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from tlstudio.api.config import TrainConfig, parse_config, with_overrides
 from tlstudio.api.errors import ConfigError
+from tlstudio.data.moved import current, relocated
 from tlstudio.gui import theme
 from tlstudio.gui.context import AppContext, GoOn
+from tlstudio.gui.pages.moved_images import MovedImages
 from tlstudio.gui.widgets.background import Task, run_in_background
 from tlstudio.runs.standing import Standing, standing_of
 from tlstudio.runs.store import RunInfo
@@ -76,6 +81,9 @@ class GoingOnBar(QFrame):
         self._actions = GoingOn(context, self)
         self._run: RunInfo | None = None
         self._looking: Task | None = None
+        self._gone = ""
+        self.moved = MovedImages(context, self)
+        """Finds images that are gone from their place."""
         self.standing: Standing | None = None
         """Of the run that is shown; ``None`` while nobody knows."""
         picture = QLabel()
@@ -88,10 +96,15 @@ class GoingOnBar(QFrame):
             self.tr("Continue with other settings …"), "git-branch",
             self.tr("Begin a new run from this run's model: its settings fill the Train page, to be changed"),
         )  # fmt: skip
+        self.find = _button(
+            self.tr("Find the images …"), "magnifying-glass", self.tr("Say where the folder of this run's images is now")
+        )
+        self.find.clicked.connect(lambda: self._run is not None and self.moved.ask(self._gone, self._run.folder))
+        self.moved.remembered.connect(self._look)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(2 * theme.GRID, 4, 2 * theme.GRID, 4)
         layout.setSpacing(theme.GRID)
-        for widget in (picture, self.text, self.resume, self.extend, self.other):
+        for widget in (picture, self.text, self.find, self.resume, self.extend, self.other):
             layout.addWidget(widget, 1 if widget is self.text else 0)
         self.resume.clicked.connect(self.go_on)
         self.extend.clicked.connect(self.go_on)
@@ -116,9 +129,16 @@ class GoingOnBar(QFrame):
         elif run.status == "running":
             self.text.setText(self.tr("This run is going."))
         else:
+            self._look()
+
+    @Slot()
+    def _look(self) -> None:
+        run, workspace = self._run, self._context.workspace
+        if run is not None:
             self._looking = run_in_background(
-                self, lambda _task: standing_of(run), done=self._looked, failed=self._context.problem.emit
-            )
+                self, lambda _task: (standing_of(run), gone(run, workspace)), done=lambda found: self._looked(*found),
+                failed=self._context.problem.emit,
+            )  # fmt: skip
 
     def can(self, what: str) -> bool:
         """Whether resume, extend or continue is possible now."""
@@ -126,7 +146,7 @@ class GoingOnBar(QFrame):
             return False
         if what == "continue":
             return self._run.status != "running" and self._run.model_file.is_file()
-        return self.standing is not None and self.standing.finished == (what == "extend")
+        return self.standing is not None and not self._gone and self.standing.finished == (what == "extend")
 
     @Slot()
     def go_on(self) -> None:
@@ -142,21 +162,25 @@ class GoingOnBar(QFrame):
         if self.can("continue") and self._run is not None:
             self._actions.continue_with(self._run)
 
-    def _looked(self, standing: Standing | None) -> None:
+    def _looked(self, standing: Standing | None, gone: str) -> None:
         self._looking = None
-        self._show(standing)
-        if standing is None:
+        self._show(standing, gone)
+        if gone:
+            self.text.setText(self.tr("Its images are not in {path} any more.").format(path=gone))
+            self.text.setToolTip(self.text.text())
+        elif standing is None:
             self.text.setText(self.tr("It has no checkpoint to go on from."))
 
-    def _show(self, standing: Standing | None) -> None:
-        self.standing = standing
+    def _show(self, standing: Standing | None, gone: str = "") -> None:
+        self.standing, self._gone = standing, gone
+        self.find.setVisible(bool(gone))
         model = self._run is not None and self._run.status != "running" and self._run.model_file.is_file()
         self.text.setText(where_text(standing) if standing is not None else "")
         self.text.setToolTip(self.text.text())
         if standing is not None:
             self.resume.setText(self.tr("Resume") if standing.step else self.tr("Begin anew"))
-        self.resume.setVisible(standing is not None and not standing.finished)
-        self.extend.setVisible(standing is not None and standing.finished)
+        self.resume.setVisible(standing is not None and not standing.finished and not gone)
+        self.extend.setVisible(standing is not None and standing.finished and not gone)
         self.other.setVisible(model)
         self._enable()
         self.changed.emit()
@@ -164,6 +188,13 @@ class GoingOnBar(QFrame):
     def _enable(self) -> None:
         for button, what in ((self.resume, "resume"), (self.extend, "extend"), (self.other, "continue")):
             button.setEnabled(self.can(what))
+
+
+def gone(run: RunInfo, workspace: Path) -> str:
+    """Where the images of a run were, if neither they are there nor the workspace knows where they went; else nothing."""
+    path = run.config.get("data", {}).get("path")
+    now = current(path, workspace) if isinstance(path, str) else None
+    return path if isinstance(path, str) and now is not None and not os.path.exists(now) else ""
 
 
 def where_text(standing: Standing) -> str:
@@ -190,12 +221,12 @@ def continued(run: RunInfo) -> TrainConfig:
 def show_data_of(context: AppContext, run: RunInfo) -> None:
     """Open the images of a run, unless they are open."""
     try:
-        data = parse_config(run.config).data
+        data = relocated(parse_config(run.config).data, context.workspace)
     except ConfigError:
         return  # whoever trains says what is wrong
-    if context.data is None or (context.data.config.path, context.data.config.dataset) != (data.path, data.dataset):
-        if data.path is not None or data.dataset is not None:
-            context.data_requested.emit(type(data)(path=data.path, dataset=data.dataset, options=data.options))
+    opened = None if context.data is None else (context.data.config.path, context.data.config.dataset)
+    if opened != (data.path, data.dataset) and (data.path is not None or data.dataset is not None):
+        context.data_requested.emit(type(data)(path=data.path, dataset=data.dataset, options=data.options))
 
 
 def above(page: QWidget, bar: QWidget) -> QWidget:

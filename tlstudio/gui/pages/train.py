@@ -10,7 +10,7 @@ from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMessageBox, QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
-from tlstudio.api.config import SAMPLE_DATASET, DataConfig, TrainConfig, parse_config, with_overrides
+from tlstudio.api.config import SAMPLE_DATASET, DataConfig, TrainConfig
 from tlstudio.api.dataset import TRAIN, ImageSet
 from tlstudio.api.errors import ConfigError, Problem
 from tlstudio.api.events import CheckpointSaved, EpochDone, EpochStarted, Event, Prepared, RunFailed, RunStarted, StepDone
@@ -21,7 +21,7 @@ from tlstudio.gui.pages.train_form import TrainForm
 from tlstudio.gui.pages.train_monitor import RunMonitor
 from tlstudio.gui.pages.train_network import NetworkView
 from tlstudio.gui.pages.train_situation import SituationLook
-from tlstudio.gui.pages.train_told import Told
+from tlstudio.gui.pages.train_told import Told, config_of
 from tlstudio.gui.thread import Runner, TrainThread, find_rate, going_on, train
 from tlstudio.gui.widgets.empty_state import EmptyState
 from tlstudio.gui.widgets.first_paint import after_first_paint
@@ -109,15 +109,12 @@ class TrainPage(QWidget):
     @Slot(object)
     def go_on(self, wish: GoOn) -> bool:
         """Go on with a run where its newest checkpoint is."""
-        run = wish.run
         try:
-            config = parse_config(run.config)
-            if wish.epochs:
-                config = with_overrides(config, [f"run.epochs={config.run.epochs + wish.epochs}"])
+            config = config_of(wish, self._context.workspace)
         except ConfigError as error:
             self._context.problem.emit(error)
             return False
-        return self.follow(going_on(run.id, run.folder, wish.epochs), config)
+        return self.follow(going_on(wish.run.id, wish.run.folder, wish.epochs), config)
 
     def _begin(self, runner: Runner, config: TrainConfig, catalog: Catalog) -> None:
         self._stack.setCurrentWidget(self._work)

@@ -22,7 +22,18 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from tlstudio.api.events import CheckpointSaved, Event, Note, Prepared, Progress, RunFailed, RunFinished, RunPaused, RunResumed, StepDone
+from tlstudio.api.events import (
+    CheckpointSaved,
+    Event,
+    Note,
+    Prepared,
+    Progress,
+    RunFailed,
+    RunFinished,
+    RunPaused,
+    RunResumed,
+    StepDone,
+)
 from tlstudio.gui import theme
 from tlstudio.gui.pages.train_progress import RunProgress, duration_text
 from tlstudio.gui.pages.train_result import FailureCard, HeldCard, ResultCard

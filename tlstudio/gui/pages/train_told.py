@@ -1,7 +1,7 @@
 """What a run had told before somebody came to look, added up: a run that goes on is shown as if one had looked all the time.
 
 Reading takes a while for a long run, so it happens in the thread of the run, which yields a `Told` before the events that
-follow. Knows no Qt.
+follow. Shows nothing.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tlstudio.api.config import TrainConfig, parse_config, with_overrides
 from tlstudio.api.events import EpochStarted, Event, Note, Prepared, RunFailed, RunFinished, RunResumed, RunStarted, StageState
+from tlstudio.data.moved import relocated
+from tlstudio.gui.context import GoOn
 from tlstudio.gui.pages.train_progress import RunProgress
 from tlstudio.gui.widgets.curve_data import CurveData
 from tlstudio.runs.checkpoints import list_checkpoints, read_meta, step_of
@@ -46,6 +49,13 @@ class Told:
             elif isinstance(event, Note):
                 self.notes.append(event)
         return self
+
+
+def config_of(wish: GoOn, workspace: Path) -> TrainConfig:
+    """The settings with which a run goes on, for the form; raises `ConfigError`."""
+    config = parse_config(wish.run.config)
+    config = config.model_copy(update={"data": relocated(config.data, workspace)})
+    return with_overrides(config, [f"run.epochs={config.run.epochs + wish.epochs}"]) if wish.epochs else config
 
 
 def told_until(run: str, folder: Path, checkpoint: Path | None) -> Told:
