@@ -13,7 +13,7 @@ from robust_runs import assert_same_run, folder_of
 from training import run
 
 from tlstudio.api.config import DataConfig
-from tlstudio.api.events import RunFailed, RunFinished, RunResumed, RunStarted
+from tlstudio.api.events import RunFailed, RunFinished, RunPaused, RunResumed, RunStarted
 from tlstudio.engine import loop
 from tlstudio.engine.control import Control
 from tlstudio.gui.context import AppContext, GoOn
@@ -21,6 +21,7 @@ from tlstudio.gui.pages.extend_dialog import ExtendDialog
 from tlstudio.gui.pages.runs import RunsPage
 from tlstudio.gui.pages.train import TrainPage
 from tlstudio.gui.pages.train_progress import RunProgress
+from tlstudio.gui.pages.train_told import told_anew
 from tlstudio.gui.widgets.curve_data import CurveData
 from tlstudio.runs.checkpoints import list_checkpoints
 from tlstudio.runs.replay import read_events
@@ -137,6 +138,24 @@ def test_a_damaged_checkpoint_is_passed_over_and_the_curves_go_back_to_the_one_b
     state.write_bytes(state.read_bytes()[:-1] + b"?")
     go_on(qtbot, page, info)
     assert_same_curves(page.curves.data, curves_of(whole))
+
+
+def test_a_run_whose_images_were_gone_for_a_while_goes_back_without_double_points(qtbot, page, context, photos, tmp_path):
+    info = left_after(7, context, photos)
+    told = [event for event in read_events(info.folder) if not isinstance(event, RunFinished)]
+    steps = [event for event in told if event.event == "StepDone"]
+
+    def runner(config, catalog, workspace, control):
+        lost = [event.model_copy(update={"step": event.step + 7}) for event in steps[:2]]
+        back = RunResumed(run=info.id, epochs=4, epoch=1, step=7, exact=True)
+        end = RunFinished(run=info.id, outcome="completed", metrics={}, best_epoch=0, epochs=4, seconds=1, model="m")
+        held = RunPaused(run=info.id, reason="3 images can no longer be read.")
+        return told_anew([*told, *lost, held, back, steps[0].model_copy(update={"step": 8}), end])
+
+    with qtbot.waitSignal(page.run_ended, timeout=10_000):
+        page.follow(runner, page.form.config())
+    np.testing.assert_array_equal(page.curves.data.steps[0], np.arange(1, 9) / 5)
+    assert page.monitor.progress.end is not None
 
 
 def test_a_run_without_a_checkpoint_begins_anew_in_its_own_folder(qtbot, page, context, photos, tmp_path):

@@ -35,11 +35,12 @@ _SWITCH_SECONDS = 0.0001
 usual 5 ms these waits add up to more than 50 ms."""
 
 
-def train(config: TrainConfig, catalog: Catalog, workspace: Path, control: Control) -> Iterator[Event]:
+def train(config: TrainConfig, catalog: Catalog, workspace: Path, control: Control) -> Iterator[Event | Told]:
     """The engine's own run. Imports torch: for use inside the thread only."""
     from tlstudio.engine.run import start_run
+    from tlstudio.gui.pages.train_told import told_anew
 
-    return start_run(config, catalog, workspace, control)
+    return told_anew(start_run(config, catalog, workspace, control))
 
 
 def going_on(run: str, folder: Path, epochs: int | None) -> Runner:

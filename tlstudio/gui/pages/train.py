@@ -13,7 +13,17 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QMessageBox, QPushButton, QSt
 from tlstudio.api.config import SAMPLE_DATASET, DataConfig, TrainConfig
 from tlstudio.api.dataset import TRAIN, ImageSet
 from tlstudio.api.errors import ConfigError, Problem
-from tlstudio.api.events import CheckpointSaved, EpochDone, EpochStarted, Event, Prepared, RunFailed, RunStarted, StepDone
+from tlstudio.api.events import (
+    CheckpointSaved,
+    EpochDone,
+    EpochStarted,
+    Event,
+    Prepared,
+    RunFailed,
+    RunResumed,
+    RunStarted,
+    StepDone,
+)
 from tlstudio.engine.control import Control
 from tlstudio.gui import theme
 from tlstudio.gui.context import AppContext, GoOn, OpenedData
@@ -31,8 +41,8 @@ from tlstudio.registry import Catalog
 if TYPE_CHECKING:
     from tlstudio.gui.pages.rate_dialog import RateDialog
 
-_OF_GOING_ON = (CheckpointSaved, EpochStarted, StepDone, EpochDone)
-"""Events that a run which is held for want of room tells once it goes on."""
+_OF_GOING_ON = (RunResumed, CheckpointSaved, EpochStarted, StepDone, EpochDone)
+"""Events that a run which is held for want of room, or of its images, tells once it goes on."""
 _FIELD_LINE = re.compile(r"^([a-z_]+(?:\.[a-z0-9_]+)+): (.+)$")
 
 
@@ -253,15 +263,15 @@ class TrainPage(QWidget):
         self._ended.discard(told.run)
         self.curves.set_data(told.curves)
         self.monitor.show_told(told.progress, told.notes)
+        if told.stages:
+            self.network.show_states(told.stages, running=True, epoch=max(0, told.progress.epoch))
+            self.network.preview.follow(self.form, [told.stages])
 
     def _show_stages(self, event: Prepared | EpochStarted) -> None:
         """What learns now; in an epoch that goes on, what the epoch began with."""
         if isinstance(event, EpochStarted):
             self.network.show_states(event.stages, running=True, epoch=event.epoch)
-        elif self._told is not None and self._told.stages:
-            self.network.show_states(self._told.stages, running=True, epoch=max(0, self._told.progress.epoch))
-            self.network.preview.follow(self.form, [self._told.stages])
-        else:
+        elif self._told is None or not self._told.stages:
             self.network.show_states(event.stages, running=True, epoch=None)
 
     def _is_current(self, event: Event) -> bool:

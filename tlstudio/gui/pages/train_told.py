@@ -11,12 +11,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tlstudio.api.config import TrainConfig, parse_config, with_overrides
-from tlstudio.api.events import EpochStarted, Event, Note, Prepared, RunFailed, RunFinished, RunResumed, RunStarted, StageState
+from tlstudio.api.events import (
+    EpochDone,
+    EpochStarted,
+    Event,
+    Note,
+    Prepared,
+    RunFailed,
+    RunFinished,
+    RunPaused,
+    RunResumed,
+    RunStarted,
+    StageState,
+    StepDone,
+)
 from tlstudio.data.moved import relocated
 from tlstudio.gui.context import GoOn
 from tlstudio.gui.pages.train_progress import RunProgress
 from tlstudio.gui.widgets.curve_data import CurveData
-from tlstudio.runs.checkpoints import list_checkpoints, read_meta, step_of
+from tlstudio.runs.checkpoints import checkpoint_folder, list_checkpoints, read_meta, step_of
 from tlstudio.runs.replay import read_events
 
 _MOST_HEARD = 100  # events until a run goes on
@@ -72,18 +85,32 @@ def told_until(run: str, folder: Path, checkpoint: Path | None) -> Told:
 
 
 def with_what_was_told(run: str, folder: Path, events: Iterable[Event]) -> Iterator[Event | Told]:
-    """The events of a run that goes on, after what it had told before.
-
-    Where it goes on is the newest checkpoint, unless that turns out to be damaged: then what was told is sent anew.
-    """
+    """The events of a run that goes on, after what it had told before its newest checkpoint."""
     checkpoints = list_checkpoints(folder)
     told = told_until(run, folder, checkpoints[-1] if checkpoints else None)
     yield told
-    heard: list[Event] = []
+    yield from told_anew(events, told)
+
+
+def told_anew(events: Iterable[Event], told: Told | None = None) -> Iterator[Event | Told]:
+    """The events of a run. Where it goes on from another place than where it was, what it had told until there is sent anew.
+
+    So it is where the newest checkpoint turns out to be damaged, and where the images were gone for a while.
+
+    Args:
+        told: what was sent of it already.
+    """
+    where, heard, folder = told.step if told is not None else 0, list[Event](), Path()
     for event in events:
-        if isinstance(event, RunResumed) and event.step != told.step:
-            told = told_until(run, folder, next((path for path in checkpoints if step_of(path) == event.step), None))
-            yield told.feed_all(heard)
-        if isinstance(event, RunStarted | Prepared | Note) and len(heard) < _MOST_HEARD:
+        if isinstance(event, RunStarted):
+            folder = Path(event.folder)
+        if isinstance(event, RunResumed) and (event.step < where or (told is not None and event.step != told.step)):
+            checkpoint = checkpoint_folder(folder, event.step)
+            yield told_until(event.run, folder, checkpoint if event.step else None).feed_all(heard)
+        if isinstance(event, RunResumed | StepDone | EpochDone):
+            where, told = event.step, None
+        if isinstance(event, RunPaused):
+            heard.clear()
+        elif isinstance(event, RunStarted | Prepared | Note) and len(heard) < _MOST_HEARD:
             heard.append(event)
         yield event
