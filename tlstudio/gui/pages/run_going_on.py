@@ -6,6 +6,7 @@ Whether its newest checkpoint is intact is looked at in the background.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QCoreApplication, QObject, Qt, Signal, Slot
@@ -113,6 +114,10 @@ class GoingOnBar(QFrame):
         context.catalog_changed.connect(lambda _catalog: self._enable())
         self.setMinimumHeight(self.sizeHint().height())
         self._show(None)
+
+    def show_runs(self, runs: Sequence[RunInfo]) -> None:
+        """Show where the chosen run stands, if it is one."""
+        self.show_run(runs[0] if len(runs) == 1 else None)
 
     def show_run(self, run: RunInfo | None) -> None:
         """Show another run; ``None`` for none."""

@@ -192,7 +192,7 @@ class RunsPage(QWidget):
     @Slot()
     def _show_chosen(self) -> None:
         self.details.show_runs(self.chosen())
-        self.going_on.show_run(self._single())
+        self.going_on.show_runs(self.chosen())
         self._update_buttons()
 
     @Slot()
