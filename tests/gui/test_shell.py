@@ -40,6 +40,13 @@ class _Train(QWidget):
     def stop(self, keep=True):
         self.calls.append(keep)
 
+    def leave(self):
+        self.calls.append("leave")
+        return "run1"
+
+    def wait_for_end(self, seconds):
+        self.end()
+
     def end(self):
         self.running = False
         self._context.set_run_active(False)
@@ -190,7 +197,7 @@ def test_closing_while_training_asks_and_keep_open_keeps_all(qtbot, window, trai
     train.end()
 
 
-@pytest.mark.parametrize(("text", "keep"), [("Stop and keep", True), ("Cancel the run", False)])
+@pytest.mark.parametrize(("text", "keep"), [("Stop, save and close", "leave"), ("Cancel the run", False)])
 def test_closing_while_training_waits_for_the_run_and_then_closes(qtbot, window, train, text, keep):
     window.close()
     qtbot.waitUntil(window.closer.question.isVisible)
@@ -201,11 +208,20 @@ def test_closing_while_training_waits_for_the_run_and_then_closes(qtbot, window,
     with qtbot.waitSignal(window.closed, timeout=5000):
         train.end()
     assert not window.isVisible()
+    assert window.memory.left() == (["run1"] if keep == "leave" else [])
 
 
-def test_a_signal_stops_keeps_and_closes_without_asking(qtbot, window, train):
+def test_the_end_of_the_session_waits_until_the_run_is_saved(qtbot, window, train):
+    with qtbot.waitSignal(window.closed, timeout=5000):
+        window.closer.session_ends()
+        assert not train.running
+    assert train.calls == ["leave"]
+    assert window.memory.left() == ["run1"]
+
+
+def test_a_signal_saves_and_closes_without_asking(qtbot, window, train):
     window.closer.close_quietly()
-    assert train.calls == [True]
+    assert train.calls == ["leave"]
     assert window.closer.question is None
     with qtbot.waitSignal(window.closed, timeout=5000):
         train.end()

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QMessageBox
 
 from tlstudio.api.config import DataConfig, parse_config
 from tlstudio.api.events import (
+    CheckpointSaved,
     EpochDone,
     EpochStarted,
     Note,
@@ -17,6 +18,7 @@ from tlstudio.api.events import (
     Progress,
     RunFailed,
     RunFinished,
+    RunPaused,
     RunStarted,
     StageState,
     StepDone,
@@ -194,6 +196,47 @@ def test_pause_and_resume(qtbot, page, engine):
     assert not len(page.curves.data.epoch_positions)
     page.monitor.pause.click()
     qtbot.waitUntil(lambda: len(page.curves.data.epoch_positions) == 1)
+    end(qtbot, page, engine)
+
+
+def test_the_status_bar_and_the_page_say_that_it_is_paused_and_saved(qtbot, page, engine, context):
+    still = []
+    context.run_still_changed.connect(still.append)
+    page.start()
+    engine.prepared()
+    wait_state(qtbot, page, "running")
+    page.toggle_pause()
+    assert page.monitor.status.text() == "Paused after the current step."
+    engine.put(CheckpointSaved(epoch=0, step=2, path="x"))
+    qtbot.waitUntil(lambda: page.monitor.status.text() == "Paused. All is saved.")
+    page.toggle_pause()
+    assert page.monitor.state == "running"
+    assert still == [True, False]
+    end(qtbot, page, engine)
+
+
+def test_a_run_that_cannot_be_saved_says_so_and_is_tried_again(qtbot, page, engine, context):
+    still = []
+    context.run_still_changed.connect(still.append)
+    page.start()
+    engine.prepared()
+    wait_state(qtbot, page, "running")
+    engine.control.pause()  # as the engine does
+    engine.put(RunPaused(reason="The disk is full.", hint="Free 120 MB."))
+    wait_state(qtbot, page, "held")
+    monitor = page.monitor
+    assert monitor._lower.currentWidget() is monitor.held
+    assert (monitor.held.title.text(), monitor.held.hint.text()) == ("The disk is full.", "Free 120 MB.")
+    assert monitor.stop.isEnabled()
+    assert not monitor.pause.isEnabled()
+    monitor.held.again.click()
+    assert not engine.control.paused
+    assert "Tried again at" in monitor.held.state.text()
+    assert monitor.state == "held"
+    engine.put(CheckpointSaved(epoch=0, step=2, path="x"))
+    wait_state(qtbot, page, "running")
+    assert monitor._lower.currentWidget() is monitor.notes
+    assert still == [True, False]
     end(qtbot, page, engine)
 
 

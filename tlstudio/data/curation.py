@@ -18,6 +18,7 @@ from tlstudio.api.config import SPLIT_FIELDS, DataConfig
 from tlstudio.api.dataset import NO_SPLIT, SPLIT_NAMES, ImageSet
 from tlstudio.api.errors import DataError
 from tlstudio.data.edits import JOURNAL, Edit, Journal, Table, apply, rows_of
+from tlstudio.data.moved import before
 from tlstudio.data.splits import FOLD_0, SplitPlan, assign_parts, known_parts, splits_of
 
 if TYPE_CHECKING:
@@ -46,20 +47,30 @@ def identity(config: DataConfig) -> str:
     return f"{name or 'images'}-{digest}"
 
 
+def work_folder(config: DataConfig, workspace: Path) -> Path:
+    """Where the user's work on these images lies: by their place, or by the one they had before they were moved."""
+    own = workspace / "data" / identity(config)
+    if config.path is None or own.is_dir():
+        return own
+    places = before(str(Path(config.path).expanduser().absolute()), workspace)
+    folders = (workspace / "data" / identity(config.model_copy(update={"path": place})) for place in places)
+    return next((folder for folder in folders if folder.is_dir()), own)
+
+
 def with_chosen_split(config: DataConfig, workspace: Path) -> DataConfig:
     """The configuration with the split that the user chose for these images in the window, unless it names one itself."""
     usual = DataConfig()
     if any(getattr(config, name) != getattr(usual, name) for name in SPLIT_FIELDS):
         return config
     try:
-        chosen = json.loads((workspace / "data" / identity(config) / PLAN).read_bytes())
+        chosen = json.loads((work_folder(config, workspace) / PLAN).read_bytes())
         return DataConfig.model_validate({**config.model_dump(), **{name: chosen[name] for name in SPLIT_FIELDS}})
     except (OSError, ValueError, KeyError, TypeError):  # never chosen, or of another version: the usual one
         return config
 
 
 class Curation:
-    """Edits and splits of one set of images, as they lie in ``<workspace>/data/<identity>``.
+    """Edits and splits of one set of images, as they lie in ``<workspace>/data/<identity>`` (`work_folder`).
 
     Args:
         images: the set as the data say.
@@ -75,7 +86,7 @@ class Curation:
     def __init__(self, images: ImageSet, config: DataConfig, workspace: Path, *, alike: Alike | None = None) -> None:
         self.original = images
         self.plan = SplitPlan.of(config)
-        self.folder = workspace / "data" / identity(config)
+        self.folder = work_folder(config, workspace)
         self._alike = alike
         try:
             self.journal = Journal(self.folder / JOURNAL)

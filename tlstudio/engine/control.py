@@ -20,6 +20,7 @@ class Control:
         self._running = threading.Event()
         self._running.set()
         self._wish: Wish = "go"
+        self._leaving = False
 
     def pause(self) -> None:
         """Hold after the current step."""
@@ -38,6 +39,11 @@ class Control:
         self._wish = "stop"
         self._running.set()
 
+    def leave(self) -> None:
+        """As `stop`, but measure nothing any more: the program closes, and the run goes on later from where it is."""
+        self._leaving = True
+        self.stop()
+
     def cancel(self) -> None:
         """End after the current step and keep no model."""
         self._wish = "cancel"
@@ -47,6 +53,11 @@ class Control:
     def paused(self) -> bool:
         """Whether the run is being held."""
         return not self._running.is_set()
+
+    @property
+    def leaving(self) -> bool:
+        """Whether there is no time for anything but saving the run."""
+        return self._leaving and self._wish == "stop"
 
     @property
     def wish(self) -> Wish:

@@ -64,6 +64,8 @@ def train(run: Training, keeper: Keeps) -> Iterator[Event]:
             yield Note(text=f"Stopped early: no better epoch for {run.patience.waited} epochs.")
             return
         began = time.monotonic()
+        if plan is not None and run.control.paused and run.world.alone:
+            yield from keeper.now()  # before one waits where the cache is filled
         before, plan = plan, _plan(run, infos, epoch)
         if plan != before:
             trainable = adopt(run, plan)
@@ -79,9 +81,10 @@ def train(run: Training, keeper: Keeps) -> Iterator[Event]:
             yield EpochStarted(epoch=epoch, stages=states(plan, infos, trainable), cached=run.cut.cache is not None)
 
         yield from _steps(run, plan, epoch, run.totals, keeper)
-        if run.control.wish == "cancel":
-            return
         done = _ended(run, infos, plan, epoch, began)
+        if done is None:
+            yield from keeper.now() if run.control.leaving else ()  # it goes on later from here, and is measured then
+            return
         yield done
         stopped = run.control.wish != "go"
         yield from keeper.after_epoch(done, epoch + 1 == config.run.epochs or stopped or run.patience.over)
@@ -89,15 +92,19 @@ def train(run: Training, keeper: Keeps) -> Iterator[Event]:
             return
 
 
-def _ended(run: Training, infos: tuple[StageInfo, ...], plan: FreezePlan, epoch: int, began: float) -> EpochDone:
-    """Measure the network after an epoch, and keep it if it is the best so far."""
+def _ended(run: Training, infos: tuple[StageInfo, ...], plan: FreezePlan, epoch: int, began: float) -> EpochDone | None:
+    """Measure the network after an epoch, and keep it if it is the best so far; ``None`` where nobody waits for that."""
     assert run.totals is not None
+    if run.control.wish == "cancel" or run.control.leaving:
+        return None
     run.world.add(*run.totals.sums)
     train_metrics = run.totals.metrics()
     with run.averaged():
         if plan.norm_stats == "recalibrated":
             _recalibrate(run, plan, epoch)
         val_metrics = _validate(run)
+        if run.control.leaving:
+            return None
         measured = val_metrics or train_metrics
         better = _is_better(measured, run.best.metrics)
         if better:
@@ -207,7 +214,7 @@ def _recalibrate(run: Training, plan: FreezePlan, epoch: int) -> None:
     with in_eval_mode(run.backbone.module, *parts.values(), run.backbone.head), taken_anew(layers):
         for x, _ in run.cut.batches(run.batches(epoch)[:enough], run.cut.draw(epoch)):
             run.cut.model.suffix(x)
-            if run.control.checkpoint() == "cancel" and run.world.alone:
+            if _breaks_off(run):
                 return
 
 
@@ -221,10 +228,15 @@ def _validate(run: Training) -> dict[str, float]:
         for x, target in run.cut.batches(in_batches(run.val_rows, size), None):
             logits = run.cut.model.suffix(x)
             totals.add(run.task.loss(logits, target), logits, target)
-            if run.control.checkpoint() == "cancel" and run.world.alone:
+            if _breaks_off(run):
                 break
     run.world.add(*totals.sums)
     return totals.metrics()
+
+
+def _breaks_off(run: Training) -> bool:
+    """Whether nobody waits for a measurement any more. A run is not held in the middle of one: afterwards it can be saved."""
+    return run.world.alone and (run.control.wish == "cancel" or run.control.leaving)
 
 
 def _plan(run: Training, infos: tuple[StageInfo, ...], epoch: int) -> FreezePlan:

@@ -258,7 +258,7 @@ def _trained(
                     began=began, about=about, saved=saved,
                 ))  # fmt: skip
             else:
-                yield RunFinished(outcome="cancelled", metrics={}, best_epoch=-1, epochs=0,
+                yield RunFinished(outcome="stopped" if control.leaving else "cancelled", metrics={}, best_epoch=-1, epochs=0,
                                   seconds=time.monotonic() - began, model="")  # fmt: skip
         finally:
             source.close()

@@ -144,10 +144,10 @@ def _finish(run: Training, folder: Path, began: float) -> Iterator[Event]:
     prefix = "val" if len(run.val_rows) else "train"
     metrics = {f"{prefix}_{name}": value for name, value in run.best.metrics.items()}
     yield from _underfit_advice(run, prefix)
-    if wish == "stop" and cancelled:
+    if wish == "stop" and cancelled and not run.control.leaving:
         yield Note(level="warning", text="Stopped before the first epoch ended: there is no model to keep.")
     yield RunFinished(
-        outcome="cancelled" if cancelled else "stopped" if wish == "stop" else "completed",
+        outcome="cancelled" if cancelled and not run.control.leaving else "stopped" if wish == "stop" else "completed",
         metrics={} if cancelled else metrics,
         best_epoch=run.best.epoch,
         epochs=len(run.history),

@@ -71,6 +71,7 @@ def run_window(
     startup.warm.connect(net.settled)
     after_first_paint(window, net.write_log)
     _close_on_signals(window)
+    app.commitDataRequest.connect(window.closer.session_ends)
     window.show()
     status = app.exec()
     window.hide()
@@ -92,8 +93,13 @@ def _look_into_no_sources() -> None:
 
 
 def _close_on_signals(window: MainWindow) -> None:
-    """End as after a click on the cross, but without asking: a run is stopped and kept. The timers let Python see signals."""
+    """End as after a click on the cross, but without asking: a run is saved. The timers let Python see signals.
+
+    A signal may come in the middle of a painting: what it asks for is done from the event loop.
+    """
+    from PySide6.QtCore import QTimer
+
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
         if number is not None:
-            signal.signal(number, lambda _number, _frame: window.closer.close_quietly())
+            signal.signal(number, lambda _number, _frame: QTimer.singleShot(0, window.closer, window.closer.close_quietly))

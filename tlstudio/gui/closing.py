@@ -1,4 +1,7 @@
-"""Closing while a run is going: ask, let the run end by itself, then close. No thread is ever left behind."""
+"""Closing while a run is going: ask, let the run save itself, then close. No thread is ever left behind.
+
+The run can go on later to the last bit; which one it was is remembered, and the next start offers it.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,14 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QTimer, Slot
 
 if TYPE_CHECKING:
+    from PySide6.QtGui import QSessionManager
     from PySide6.QtWidgets import QMessageBox
 
     from tlstudio.gui.main_window import MainWindow
 
 _PATIENCE_MS = 30_000
 _RETRY = 75  # the exit status for "try again": what the run saved is intact
+_SESSION_SECONDS = 4.0  # Windows ends a program that keeps the session for five
 
 
 class Closer(QObject):
@@ -46,17 +51,30 @@ class Closer(QObject):
         return False
 
     def close_quietly(self) -> None:
-        """Close without asking; a run is stopped and kept. For signals and the end of the session."""
+        """Close without asking; a run is saved, to go on later. For signals and the end of the session."""
         self._quietly = True
         self._window.close()
 
+    def session_ends(self, _manager: QSessionManager | None = None) -> None:
+        """The user logs off or the machine goes down: save the run now, and be quick; closing comes after."""
+        page = self._window.train_page
+        if page is not None and page.is_running():
+            self.close_quietly()
+            page.wait_for_end(_SESSION_SECONDS)
+
     def stop_and_close(self, *, keep: bool) -> None:
-        """End the run and close when it has ended."""
+        """End the run and close when it has ended.
+
+        Args:
+            keep: save it, so that it can go on later; else it is cancelled.
+        """
         if not self._closing:
             self._closing = True
             page = self._window.train_page
-            if page is not None:
-                page.stop(keep=keep)
+            if page is not None and keep:
+                self._window.memory.set_left(page.leave())
+            elif page is not None:
+                page.stop(keep=False)
             self._window.context.message.emit(self.tr("Closing when the run has been saved …"))
             self._patience.start()
             self._poll.start()
@@ -68,19 +86,22 @@ class Closer(QObject):
         box.setIcon(QMessageBox.Icon.Question)
         box.setWindowTitle(self.tr("Training is going on"))
         box.setText(self.tr("A model is being trained."))
-        box.setInformativeText(self.tr("“Stop and keep” saves the best model so far, then closes the window."))
-        stop = box.addButton(self.tr("Stop and keep"), QMessageBox.ButtonRole.AcceptRole)
+        box.setInformativeText(
+            self.tr("Saved, the run can go on later where it is: the next start offers it. Cancelled, it keeps no model.")
+        )
+        save = box.addButton(self.tr("Stop, save and close"), QMessageBox.ButtonRole.AcceptRole)
         cancel = box.addButton(self.tr("Cancel the run"), QMessageBox.ButtonRole.DestructiveRole)
         stay = box.addButton(self.tr("Keep open"), QMessageBox.ButtonRole.RejectRole)
-        box.setDefaultButton(stop)
+        box.setDefaultButton(save)
         box.setEscapeButton(stay)
 
         def answered() -> None:
             chosen = box.clickedButton()
             self.question = None
             box.deleteLater()
-            if chosen in (stop, cancel):
-                self.stop_and_close(keep=chosen is stop)
+            if chosen in (save, cancel):
+                self.stop_and_close(keep=chosen is save)
+                self._try_again()  # the run may have ended while the question was there
 
         box.finished.connect(lambda _result: answered())
         box.open()

@@ -130,7 +130,14 @@ def _run(window: MainWindow) -> list[Action]:
             enabled=lambda: window.context.run_active, run=window.stop_training,
         ),
         Action(
-            id="run.rate", title=_tr("Find a &learning rate…"), icon="chart-line-up",
+            id="run.pause", title=_tr("&Pause or go on"), keys=("F6",), icon="pause",
+            tip=_tr("Hold the run after the current step and save it; once more goes on"),
+            enabled=lambda: window.context.run_active and window.train_page is not None,
+            run=lambda: window.train_page.toggle_pause(),
+        ),
+        *_going_on(window),
+        Action(
+            id="run.rate", separated=True, title=_tr("Find a &learning rate…"), icon="chart-line-up",
             tip=_tr("Try rising learning rates on some of the images; nothing of it is kept"),
             enabled=lambda: window.context.data is not None and not window.context.run_active,
             run=lambda: (window.show_page("train"), window.page("train").find_rate()),
@@ -196,6 +203,33 @@ def _runs(window: MainWindow) -> list[Action]:
             id="run.delete", title=_tr("De&lete the chosen runs…"), icon="trash",
             tip=_tr("Move them to the trash of the workspace; Ctrl+Z brings them back"),
             enabled=lambda: can("delete"), run=lambda: page().ask_delete(),
+        ),
+    ]  # fmt: skip
+
+
+def _going_on(window: MainWindow) -> list[Action]:
+    """What goes on with the run that is chosen on the Runs page, while that page is shown."""
+
+    def bar() -> Any:
+        return window.page("runs").going_on
+
+    def can(what: str) -> bool:
+        return window.current_page() == "runs" and bar().can(what)
+
+    return [
+        Action(
+            id="run.resume", title=_tr("&Resume the chosen run"), icon="clock-counter-clockwise", separated=True,
+            tip=_tr("Go on where its newest checkpoint is"), enabled=lambda: can("resume"), run=lambda: bar().go_on(),
+        ),
+        Action(
+            id="run.extend", title=_tr("Ext&end the chosen run…"), icon="fast-forward",
+            tip=_tr("Give a finished run more epochs, and go on with it"),
+            enabled=lambda: can("extend"), run=lambda: bar().go_on(),
+        ),
+        Action(
+            id="run.continue", title=_tr("Continue with &other settings…"), icon="git-branch",
+            tip=_tr("Begin a new run from the chosen run's model"),
+            enabled=lambda: can("continue"), run=lambda: bar().continue_with(),
         ),
     ]  # fmt: skip
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tlstudio.api.config import DataConfig
     from tlstudio.api.dataset import ImageSet
     from tlstudio.registry import Catalog
+    from tlstudio.runs.store import RunInfo
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +21,18 @@ class OpenedData:
 
     config: DataConfig
     images: ImageSet
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoOn:
+    """The wish that a run goes on where its newest checkpoint is.
+
+    Args:
+        epochs: how many more a finished run shall have; ``None`` to go on as it was meant.
+    """
+
+    run: RunInfo
+    epochs: int | None = None
 
 
 class AppContext(QObject):
@@ -33,6 +46,8 @@ class AppContext(QObject):
     """Event of the run in progress."""
     run_active_changed = Signal(object)
     """bool: a run started or ended."""
+    run_still_changed = Signal(object)
+    """bool: the run is held, by the user or by itself, or goes on."""
     runs_changed = Signal()
     """The list of runs in the workspace changed."""
     page_requested = Signal(object)
@@ -43,6 +58,8 @@ class AppContext(QObject):
     """TrainConfig: put these settings into the train page's form."""
     start_requested = Signal(object)
     """TrainConfig: train with exactly these settings, now (the train page does)."""
+    going_on_requested = Signal(object)
+    """GoOn: a run shall go on, now (the train page does that)."""
     data_requested = Signal(object)
     """DataConfig: open these images (the data page does)."""
     problem = Signal(object)

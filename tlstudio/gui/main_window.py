@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDropEvent
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QMainWindow, QMenu, QStackedWidget, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QMainWindow, QMenu, QStackedWidget, QVBoxLayout, QWidget
 
 from tlstudio import __version__
 from tlstudio.gui import closing, theme
@@ -15,6 +15,7 @@ from tlstudio.gui.actions import ActionSet
 from tlstudio.gui.commands import commands
 from tlstudio.gui.context import AppContext
 from tlstudio.gui.memory import Memory, title_of
+from tlstudio.gui.offer import Offer
 from tlstudio.gui.pages.data import DataPage
 from tlstudio.gui.rail import Rail
 from tlstudio.gui.status import StatusBar
@@ -48,7 +49,12 @@ class MainWindow(QMainWindow):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addWidget(self.rail)
-        layout.addWidget(self.stack, 1)
+        self.offer = Offer(context, memory, self)
+        column = QVBoxLayout()
+        column.setSpacing(0)
+        column.addWidget(self.offer.bar)
+        column.addWidget(self.stack, 1)
+        layout.addLayout(column, 1)
         self.setCentralWidget(central)
         self.status = StatusBar(context, self)
         self.setStatusBar(self.status)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _MAX_RECENT = 8
 _MAX_QUERIES = 20
+_MAX_RUNS = 200
 _CHOICES: tuple[Choice, ...] = ("system", "light", "dark")
 
 
@@ -112,6 +113,39 @@ class Memory:
         """This was looked for."""
         items = [text, *(known for known in self.queries() if known != text)][:_MAX_QUERIES]
         self._settings.setValue("data/queries", json.dumps(items))
+
+    def left(self) -> list[str]:
+        """Ids of runs that were saved because the window closed."""
+        return self._ids("left")
+
+    def set_left(self, run: str) -> None:
+        """This one was, just now."""
+        self._add_id("left", run)
+
+    def declined(self) -> list[str]:
+        """Ids of runs that the user does not want to be offered again."""
+        return self._ids("declined")
+
+    def decline(self, run: str) -> None:
+        """Nor this one."""
+        self._add_id("declined", run)
+
+    def forget_run(self, run: str) -> None:
+        """It goes on: what was said of it holds no longer."""
+        for name in ("left", "declined"):
+            if run in (ids := self._ids(name)):
+                self._settings.setValue(f"runs/{name}", json.dumps([known for known in ids if known != run]))
+
+    def _ids(self, name: str) -> list[str]:
+        value = self._settings.value(f"runs/{name}", "[]")
+        with contextlib.suppress(ValueError, TypeError):
+            return [run for run in json.loads(value) if isinstance(run, str)]
+        return []
+
+    def _add_id(self, name: str, run: str) -> None:
+        if run:
+            ids = [run, *(known for known in self._ids(name) if known != run)][:_MAX_RUNS]
+            self._settings.setValue(f"runs/{name}", json.dumps(ids))
 
     def recent(self) -> list[Recent]:
         """What was opened last, newest first."""

@@ -15,6 +15,7 @@ from tlstudio.api.errors import DataError
 from tlstudio.data.curation import Curation, with_chosen_split
 from tlstudio.data.edits import Table
 from tlstudio.data.index import Index
+from tlstudio.data.moved import relocated
 from tlstudio.registry import Catalog
 from tlstudio.registry.catalog import within_limits
 
@@ -71,7 +72,7 @@ def open_data(catalog: Catalog, config: DataConfig, workspace: Path) -> Opened:
     """Open the images of a configuration with the user's edits; raises as `Catalog.open_images` and `Curation`."""
     if config.path is not None:
         config = config.model_copy(update={"path": str(Path(config.path).expanduser().absolute())})
-    config = with_chosen_split(config, workspace)
+    config = with_chosen_split(relocated(config, workspace), workspace)
     index = Index(config, kinds=catalog.datasets)
     known = index.load_images()
     images = catalog.open_images(config) if known is None else within_limits(known, config)

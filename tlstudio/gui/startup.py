@@ -103,6 +103,7 @@ class Startup(QObject):
         self._window.set_device(device)
         self.warm.emit()
         self._window.data_page.draw()
+        self._window.offer.look()
         self._make_pages(PAGES)
 
     def _make_pages(self, names: tuple[str, ...]) -> None:

@@ -26,6 +26,7 @@ class StatusBar(QStatusBar):
         super().__init__(parent)
         self._context = context
         self._first: tuple[float, int] | None = None
+        self._is_still = False
         self._epoch, self._epochs = 0, 0
         self.run = QLabel()
         self.memory = QLabel()
@@ -39,6 +40,7 @@ class StatusBar(QStatusBar):
         context.message.connect(self.say)
         context.run_event.connect(self._follow)
         context.run_active_changed.connect(self._active)
+        context.run_still_changed.connect(self._still)
         self._timer = QTimer(self, interval=_MEMORY_MS)
         self._timer.timeout.connect(self._measure)
         self._timer.start()
@@ -59,6 +61,11 @@ class StatusBar(QStatusBar):
         self._first = None
 
     @Slot(object)
+    def _still(self, still: bool) -> None:
+        self._is_still, self._first = still, None
+        self.run.setText(self.tr("Training is paused") if still else "")
+
+    @Slot(object)
     def _follow(self, event: object) -> None:
         from tlstudio.api.events import EpochStarted, Progress, RunFailed, RunFinished, RunStarted, StepDone
 
@@ -69,8 +76,8 @@ class StatusBar(QStatusBar):
         elif isinstance(event, Progress):
             share = f" {100 * event.done // event.total} %" if event.total else ""
             self.run.setText(f"{event.task}{share}")
-        elif isinstance(event, StepDone):
-            self.run.setText(self._eta(event))
+        elif isinstance(event, StepDone):  # that of a step which was going is told after the pause
+            self.run.setText(self.run.text() if self._is_still else self._eta(event))
         elif isinstance(event, RunFinished | RunFailed):
             self.run.setText("")
 

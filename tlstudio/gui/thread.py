@@ -12,6 +12,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QThread, Signal
 
@@ -20,8 +21,12 @@ from tlstudio.api.events import Event, RateFound, RunFailed, RunFinished
 from tlstudio.engine.control import Control
 from tlstudio.registry import Catalog
 
-Runner = Callable[[TrainConfig, Catalog, Path, Control], Iterator[Event]]
-"""What trains: ``runner(config, catalog, workspace, control)`` yields the events of a run."""
+if TYPE_CHECKING:
+    from tlstudio.gui.pages.train_told import Told
+
+Runner = Callable[[TrainConfig, Catalog, Path, Control], "Iterator[Event | Told]"]
+"""What trains: ``runner(config, catalog, workspace, control)`` yields the events of a run; of one that was going before,
+a `Told` of all that was comes first."""
 
 _STACK_BYTES = 16 * 2**20  # macOS gives a thread 512 KB, too little for numpy's and torch's deep calls
 _NICENESS = 5
@@ -30,11 +35,30 @@ _SWITCH_SECONDS = 0.0001
 usual 5 ms these waits add up to more than 50 ms."""
 
 
-def train(config: TrainConfig, catalog: Catalog, workspace: Path, control: Control) -> Iterator[Event]:
+def train(config: TrainConfig, catalog: Catalog, workspace: Path, control: Control) -> Iterator[Event | Told]:
     """The engine's own run. Imports torch: for use inside the thread only."""
     from tlstudio.engine.run import start_run
+    from tlstudio.gui.pages.train_told import told_anew
 
-    return start_run(config, catalog, workspace, control)
+    return told_anew(start_run(config, catalog, workspace, control))
+
+
+def going_on(run: str, folder: Path, epochs: int | None) -> Runner:
+    """The engine's way to go on with a run that was broken off, or with a finished one for some epochs more.
+
+    Args:
+        run: its id.
+        folder: of the run.
+        epochs: how many more; ``None`` to go on as it was meant.
+    """
+
+    def runner(_config: TrainConfig, catalog: Catalog, workspace: Path, control: Control) -> Iterator[Event | Told]:
+        from tlstudio.engine.run import resume_run
+        from tlstudio.gui.pages.train_told import with_what_was_told
+
+        return with_what_was_told(run, folder, resume_run(folder, catalog, workspace, control, epochs))
+
+    return runner
 
 
 def find_rate(config: TrainConfig, catalog: Catalog, workspace: Path, control: Control) -> Iterator[Event]:
@@ -56,7 +80,8 @@ class TrainThread(QThread):
     """
 
     event = Signal(object)
-    """Event of the run, in order; the last one is `RunFinished` or `RunFailed`, or `RateFound` of a search."""
+    """Event of the run, in order; the last one is `RunFinished` or `RunFailed`, or `RateFound` of a search. Before them may
+    come a `Told`."""
 
     def __init__(
         self,

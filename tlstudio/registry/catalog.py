@@ -18,6 +18,7 @@ from tlstudio.api.freezing import FreezingSpec
 from tlstudio.api.images import Limits
 from tlstudio.api.observers import ObserverSpec
 from tlstudio.data.archives import is_archive, unpacked
+from tlstudio.data.moved import relocated
 from tlstudio.registry.presets import PRESETS, Situation, is_automatic, preset_for
 from tlstudio.registry.strategies import with_saved
 from tlstudio.registry.weights import ResolvedWeights, by_bare_name, resolve_weights
@@ -107,7 +108,7 @@ class Catalog:
 
         Args:
             config: what the user wants.
-            workspace: where runs lie that weights may come from.
+            workspace: where runs lie that weights may come from, and what knows where images went.
             situation: what the choice of what learns goes by, where that is left to the program; ``None`` where nobody has
                 looked yet.
 
@@ -117,6 +118,7 @@ class Catalog:
             WeightsError: the weights are not on this machine.
         """
         problems: list[Problem] = []
+        config = config.model_copy(update={"data": relocated(config.data, workspace)})
         config = with_saved(config, workspace, problems)
         unsaved = bool(problems)  # a saved strategy that is not there: said already
         problems += conflicts(config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from tlstudio.api.config import DataConfig
     from tlstudio.gui.opening import Opened
     from tlstudio.gui.pages.data_view import DataView
+    from tlstudio.gui.pages.moved_images import MovedImages
     from tlstudio.gui.widgets.error_view import ErrorView
     from tlstudio.registry import Catalog
 
@@ -42,6 +44,9 @@ class DataPage(QWidget):
         self._tell = QTimer(self, singleShot=True, interval=_BURST_MS)
         self._tell.timeout.connect(self._tell_others)
         self._behind = False
+        self._wanted: DataConfig | None = None
+        self.moved: MovedImages | None = None
+        """Finds images that are gone from their place; made when first needed."""
         self._undrawn: Opened | None = None
         self.opened: Opened | None = None
         self._error: ErrorView | None = None
@@ -75,6 +80,7 @@ class DataPage(QWidget):
 
             self._error = ErrorView()
             self._error.add_button(self.tr("Open something else…"), self.ask_folder)
+            self._find = self._error.add_button(self.tr("Find it …"), self._find_moved)
             self._back = self._error.add_button(self.tr("Back"), self.show_grid)
             self.stack.addWidget(self._error)
         return self._error
@@ -87,6 +93,7 @@ class DataPage(QWidget):
 
     def open_config(self, config: DataConfig) -> None:
         """Open what a configuration names; waits for the plugins where they are not loaded yet."""
+        self._wanted = config
         self._show_opening(title_of(config))
         catalog = self._context.catalog
         if catalog is None:
@@ -182,7 +189,20 @@ class DataPage(QWidget):
     def _open_failed(self, error: BaseException) -> None:
         self.error.show_problem(error)
         self._back.setVisible(self.opened is not None)
+        self._find.setVisible(bool(self._wanted is not None and self._wanted.path and not os.path.exists(self._wanted.path)))
         self.stack.setCurrentWidget(self.error)
+
+    def _find_moved(self) -> None:
+        """Ask where the images are now that were not there, and open them there."""
+        from tlstudio.gui.pages.moved_images import MovedImages
+
+        wanted = self._wanted
+        if wanted is None or wanted.path is None:
+            return
+        if self.moved is None:
+            self.moved = MovedImages(self._context, self)
+            self.moved.remembered.connect(lambda: self._wanted is not None and self.open_config(self._wanted))
+        self.moved.ask(wanted.path)
 
     def _cancel_opening(self) -> None:
         self._waiting = None

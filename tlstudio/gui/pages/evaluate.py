@@ -24,6 +24,7 @@ from PySide6.QtWidgets import (
 
 from tlstudio.api.config import DataConfig
 from tlstudio.api.images import printable
+from tlstudio.data.moved import relocated
 from tlstudio.gui import theme
 from tlstudio.gui.context import AppContext
 from tlstudio.gui.pages.data_browser import separator
@@ -201,7 +202,7 @@ class EvaluatePage(QWidget):
                 return not task.cancelled
 
             report = evaluate_run(run.folder, catalog, workspace, progress)
-            return report, catalog.open_images(DataConfig.model_validate(run.config.get("data", {})))
+            return report, catalog.open_images(relocated(DataConfig.model_validate(run.config.get("data", {})), workspace))
 
         self.report, self._shown_run = None, run.id
         self.summary.clear()

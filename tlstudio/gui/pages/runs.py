@@ -16,6 +16,7 @@ from tlstudio.gui import theme
 from tlstudio.gui.context import AppContext
 from tlstudio.gui.memory import Memory
 from tlstudio.gui.pages.run_details import RunDetails
+from tlstudio.gui.pages.run_going_on import GoingOnBar, above
 from tlstudio.gui.pages.runs_bar import RunsBar
 from tlstudio.gui.pages.runs_edit import RunEdits
 from tlstudio.gui.pages.runs_model import RunFilter, RunTable, title_of_run
@@ -54,6 +55,7 @@ class RunsPage(QWidget):
         self.details = RunDetails()
         self.edits = RunEdits(lambda: context.workspace, self)
         self.reproducer = Reproducer(context, self)
+        self.going_on = GoingOnBar(context)
         self.empty = self._make_empty()
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
@@ -242,6 +244,7 @@ class RunsPage(QWidget):
     @Slot()
     def _show_chosen(self) -> None:
         self.details.show_runs(self.chosen())
+        self.going_on.show_runs(self.chosen())
         self._update_buttons()
 
     @Slot()
@@ -360,7 +363,7 @@ class RunsPage(QWidget):
     def _build(self) -> None:
         splitter = QSplitter(Qt.Orientation.Vertical)
         splitter.addWidget(self.view)
-        splitter.addWidget(self.details)
+        splitter.addWidget(above(self.details, self.going_on))
         splitter.setStretchFactor(0, 2)
         splitter.setStretchFactor(1, 3)
         splitter.setChildrenCollapsible(False)

@@ -13,15 +13,26 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QMessageBox, QPushButton, QSt
 from tlstudio.api.config import SAMPLE_DATASET, DataConfig, TrainConfig
 from tlstudio.api.dataset import TRAIN, ImageSet
 from tlstudio.api.errors import ConfigError, Problem
-from tlstudio.api.events import EpochStarted, Event, Prepared, RunFailed, RunStarted
+from tlstudio.api.events import (
+    CheckpointSaved,
+    EpochDone,
+    EpochStarted,
+    Event,
+    Prepared,
+    RunFailed,
+    RunResumed,
+    RunStarted,
+    StepDone,
+)
 from tlstudio.engine.control import Control
 from tlstudio.gui import theme
-from tlstudio.gui.context import AppContext, OpenedData
+from tlstudio.gui.context import AppContext, GoOn, OpenedData
 from tlstudio.gui.pages.train_form import TrainForm
 from tlstudio.gui.pages.train_monitor import RunMonitor
 from tlstudio.gui.pages.train_network import NetworkView
 from tlstudio.gui.pages.train_situation import SituationLook
-from tlstudio.gui.thread import Runner, TrainThread, find_rate, train
+from tlstudio.gui.pages.train_told import Told, config_of
+from tlstudio.gui.thread import Runner, TrainThread, find_rate, going_on, train
 from tlstudio.gui.widgets.empty_state import EmptyState
 from tlstudio.gui.widgets.first_paint import after_first_paint
 from tlstudio.gui.widgets.plots import RunCurves
@@ -30,6 +41,8 @@ from tlstudio.registry import Catalog
 if TYPE_CHECKING:
     from tlstudio.gui.pages.rate_dialog import RateDialog
 
+_OF_GOING_ON = (RunResumed, CheckpointSaved, EpochStarted, StepDone, EpochDone)
+"""Events that a run which is held for want of room, or of its images, tells once it goes on."""
 _FIELD_LINE = re.compile(r"^([a-z_]+(?:\.[a-z0-9_]+)+): (.+)$")
 
 
@@ -56,6 +69,7 @@ class TrainPage(QWidget):
         self._thread: TrainThread | None = None
         self._control: Control | None = None
         self._run = ""
+        self._told: Told | None = None
         self._ended: set[str] = set()
         self._painted = False
         self._stack = QStackedWidget(self)
@@ -85,28 +99,47 @@ class TrainPage(QWidget):
         if self.network.problems:
             self.monitor.show_problem(self.tr("The strategy does not fit the network. See the marked fields."))
             return False
-        self._begin(config, catalog)
+        self._begin(self._runner, config, catalog)
         return True
 
     @Slot(object)
     def start_with(self, config: TrainConfig) -> bool:
         """Train with exactly these settings, such as those of an earlier run; the form shows them."""
+        return self.follow(self._runner, config)
+
+    def follow(self, runner: Runner, config: TrainConfig) -> bool:
+        """Show a run with these settings as ``runner`` tells of it; of one that was going before it tells a `Told` first.
+
+        Args:
+            runner: called inside the thread; the buttons of the page reach it through its ``control``.
+            config: the settings of the run.
+        """
         catalog = self._context.catalog
-        if catalog is None or self._thread is not None:
+        if self._thread is not None or catalog is None:
             return False
-        self.set_config(config)
-        self._begin(config, catalog)
+        self.form.set_config(config)
+        self._begin(runner, config, catalog)
         return True
 
-    def _begin(self, config: TrainConfig, catalog: Catalog) -> None:
+    @Slot(object)
+    def go_on(self, wish: GoOn) -> bool:
+        """Go on with a run where its newest checkpoint is."""
+        try:
+            config = config_of(wish, self._context.workspace)
+        except ConfigError as error:
+            self._context.problem.emit(error)
+            return False
+        return self.follow(going_on(wish.run.id, wish.run.folder, wish.epochs), config)
+
+    def _begin(self, runner: Runner, config: TrainConfig, catalog: Catalog) -> None:
         self._stack.setCurrentWidget(self._work)
         self.curves.clear()
         self.monitor.begin(patience=config.run.patience)
         self.form.set_locked(True)
         self.network.set_running(True)
-        self._run = ""
+        self._run, self._told = "", None
         self._control = Control()
-        self._thread = TrainThread(self._runner, config, catalog, self._context.workspace, self._control, self)
+        self._thread = TrainThread(runner, config, catalog, self._context.workspace, self._control, self)
         self._thread.event.connect(self._on_event)
         self._thread.finished.connect(self._on_finished)
         self._context.set_run_active(True)
@@ -135,6 +168,13 @@ class TrainPage(QWidget):
             self._control.cancel()
         self.monitor.set_state("stopping")
 
+    def leave(self) -> str:
+        """Save the run where it is and end it, for the window closes; returns its id, by which it goes on later."""
+        if self._control is not None:
+            self._control.leave()
+            self.monitor.set_state("stopping")
+        return self._run
+
     @Slot()
     def pause(self) -> None:
         """Hold after the current step."""
@@ -144,10 +184,18 @@ class TrainPage(QWidget):
 
     @Slot()
     def resume(self) -> None:
-        """Go on."""
-        if self._control is not None and self.monitor.state == "paused":
+        """Go on; a run that is held since it cannot be saved tries to be."""
+        if self._control is not None and self.monitor.state in ("paused", "held"):
             self._control.resume()
-            self.monitor.set_state("running")
+            if self.monitor.state == "paused":
+                self.monitor.set_state("running")
+
+    def toggle_pause(self) -> None:
+        """Hold the run, or let it go on."""
+        if self.monitor.state in ("paused", "held"):
+            self.resume()
+        else:
+            self.pause()
 
     def undo(self) -> None:
         """Take the last change of the drawn strategy back."""
@@ -173,6 +221,10 @@ class TrainPage(QWidget):
             self.form.set_config(config)
             self._show_work()
 
+    def wait_for_end(self, seconds: float) -> bool:
+        """Wait for the thread without the event loop; whether it ended in that time. For the end of the session only."""
+        return self._thread is None or self._thread.wait(round(1000 * seconds))
+
     def shut_down(self) -> None:
         """Cancel and wait for the thread; for the very end of the program."""
         if self.rate_dialog is not None:
@@ -191,20 +243,41 @@ class TrainPage(QWidget):
     # The run
 
     @Slot(object)
-    def _on_event(self, event: Event) -> None:
+    def _on_event(self, event: Event | Told) -> None:
+        if isinstance(event, Told):
+            self._show_told(event)
+            return
         if not self._is_current(event):
             return
         if isinstance(event, RunStarted):
             self._run = event.run
             self._context.runs_changed.emit()
         self.curves.feed(event)
+        if self.monitor.state == "held" and isinstance(event, _OF_GOING_ON) and self._control is not None:
+            self.monitor.set_state("paused" if self._control.paused else "running")
         self.monitor.feed(event)
         if isinstance(event, Prepared | EpochStarted):
-            epoch = event.epoch if isinstance(event, EpochStarted) else None
-            self.network.show_states(event.stages, running=True, epoch=epoch)
+            self._show_stages(event)
         elif isinstance(event, RunFailed):
             self.form.show_problems(_field_problems(event))
         self._context.run_event.emit(event)
+
+    def _show_told(self, told: Told) -> None:
+        """What a run told before one looked; its events follow without a seam."""
+        self._run, self._told = told.run, told
+        self._ended.discard(told.run)
+        self.curves.set_data(told.curves)
+        self.monitor.show_told(told.progress, told.notes)
+        if told.stages:
+            self.network.show_states(told.stages, running=True, epoch=max(0, told.progress.epoch))
+            self.network.preview.follow(self.form, [told.stages])
+
+    def _show_stages(self, event: Prepared | EpochStarted) -> None:
+        """What learns now; in an epoch that goes on, what the epoch began with."""
+        if isinstance(event, EpochStarted):
+            self.network.show_states(event.stages, running=True, epoch=event.epoch)
+        elif self._told is None or not self._told.stages:
+            self.network.show_states(event.stages, running=True, epoch=None)
 
     def _is_current(self, event: Event) -> bool:
         """Whether an event belongs to the run that is going; a late one of another run does not."""
@@ -322,6 +395,7 @@ class TrainPage(QWidget):
         context.data_changed.connect(self._data_arrived)
         context.config_requested.connect(self.set_config)
         context.start_requested.connect(self.start_with)
+        context.going_on_requested.connect(self.go_on)
         self.situation = SituationLook(self, context, self.form, self._may_look)
         self.situation.failed.connect(self.network.show_unchosen)
         self.network.planned.connect(lambda: self.form.set_plans(self.network.plans))
@@ -334,6 +408,8 @@ class TrainPage(QWidget):
         self.network.problem.connect(context.problem)
         self.network.layers_shown.connect(lambda on: self._middle.setCurrentWidget(self.network.tree if on else self.curves))
         monitor = self.monitor
+        monitor.still_changed.connect(context.run_still_changed)
+        monitor.again_wanted.connect(self.resume)
         monitor.start_wanted.connect(self.start)
         monitor.pause_wanted.connect(lambda on: self.pause() if on else self.resume())
         monitor.stop_wanted.connect(lambda: self.stop(keep=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Literal
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
@@ -21,12 +22,24 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from tlstudio.api.events import Event, Note, Prepared, Progress, RunFailed, RunFinished, StepDone
+from tlstudio.api.events import (
+    CheckpointSaved,
+    Event,
+    Note,
+    Prepared,
+    Progress,
+    RunFailed,
+    RunFinished,
+    RunPaused,
+    RunResumed,
+    StepDone,
+)
 from tlstudio.gui import theme
 from tlstudio.gui.pages.train_progress import RunProgress, duration_text
-from tlstudio.gui.pages.train_result import FailureCard, ResultCard
+from tlstudio.gui.pages.train_result import FailureCard, HeldCard, ResultCard
 
-State = Literal["idle", "starting", "running", "paused", "stopping"]
+State = Literal["idle", "starting", "running", "paused", "held", "stopping"]
+_STILL: tuple[State, ...] = ("paused", "held")
 _LOWER_HEIGHT = 96
 _SOON_MS = 100
 _NOTE_ICONS = {"info": ("info", "muted"), "advice": ("lightbulb", "accent"), "warning": ("warning", "error")}
@@ -40,12 +53,19 @@ class RunMonitor(QWidget):
     """bool: pause (true) or go on."""
     stop_wanted = Signal()
     cancel_wanted = Signal()
+    again_wanted = Signal()
+    """The run is held since it cannot be saved; the user says to try again."""
+    still_changed = Signal(object)
+    """bool: the run is held, by the user or by itself, or goes on."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.progress = RunProgress()
         self.state: State = "idle"
         self._patience = 0
+        self._held_since = 0.0
+        self._saved = False
+        """Whether the run was saved since it is held."""
         self._make_buttons()
         self._make_bars()
         self.status = QLabel()
@@ -62,6 +82,8 @@ class RunMonitor(QWidget):
         self.notes.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.result = ResultCard()
         self.failure = FailureCard()
+        self.held = HeldCard()
+        self.held.again_wanted.connect(self.again_wanted)
         self._build()
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
@@ -80,17 +102,34 @@ class RunMonitor(QWidget):
         self._lower.setCurrentWidget(self.notes)
         self.set_state("starting")
 
+    def show_told(self, progress: RunProgress, notes: Sequence[Note]) -> None:
+        """Show how far the run had come before, and what it had noticed."""
+        self.progress = progress
+        self.notes.clear()
+        for note in notes:
+            self.add_note(note)
+        self._show_all()
+
     def set_state(self, state: State) -> None:
         """Offer what can be done in this state."""
-        self.state = state
+        before, self.state = self.state in _STILL, state
+        if not before and state in _STILL:
+            self._held_since, self._saved = time.time(), False
+        elif before and state not in _STILL:
+            self.progress.stood_still(time.time() - self._held_since)
+        if before != (state in _STILL):
+            self.still_changed.emit(state in _STILL)
+        if (state == "held") != (self._lower.currentWidget() is self.held):
+            self._lower.setCurrentWidget(self.held if state == "held" else self.notes)
         active = state != "idle"
         self.start.setVisible(not active)
         self.pause.setVisible(active)
         for button in (self.pause, self.stop, self.cancel):
             button.setEnabled(state in ("running", "paused"))
+        self.stop.setEnabled(state in ("running", *_STILL))
         self.stop.setVisible(active)
         self.cancel.setVisible(active)
-        self.cancel.setEnabled(state in ("starting", "running", "paused"))
+        self.cancel.setEnabled(state in ("starting", "running", *_STILL))
         paused = state == "paused"
         self.pause.setText(self.tr("Resume") if paused else self.tr("Pause"))
         theme.set_icon(self.pause, "play" if paused else "pause")
@@ -107,6 +146,13 @@ class RunMonitor(QWidget):
             self.set_state("running")
         if isinstance(event, Note):
             self.add_note(event)
+        elif isinstance(event, RunResumed):
+            self._tell_resumed(event)
+        elif isinstance(event, CheckpointSaved):
+            self._saved = self.state == "paused"
+        elif isinstance(event, RunPaused):
+            self.held.show_reason(event)
+            self.set_state("held")
         elif isinstance(event, RunFinished):
             self.result.show_result(event, folder=self.progress.folder, best=self.progress.best)
             self.result.set_advice([note.text for note in self._advice()])
@@ -128,6 +174,17 @@ class RunMonitor(QWidget):
         item.setToolTip(note.text)
         self.notes.addItem(item)
         self.notes.scrollToBottom()
+
+    def _tell_resumed(self, event: RunResumed) -> None:
+        """Where the run goes on, and whether it ends as it would have without the break."""
+        where = self.tr("The run goes on in epoch {n} of {all}, after step {step}.").format(
+            n=min(event.epoch + 1, event.epochs or event.epoch + 1), all=event.epochs or self.progress.epochs, step=event.step
+        )
+        if event.step == 0:
+            where = self.tr("There was no checkpoint yet: the run begins anew.")
+        if not event.exact:
+            where += " " + self.tr("It may end a little otherwise than without the break: {why}.").format(why=event.why)
+        self.add_note(Note(level="info" if event.exact else "warning", text=where))
 
     def show_problem(self, text: str) -> None:
         """Say in the status line why a run cannot start."""
@@ -156,7 +213,8 @@ class RunMonitor(QWidget):
         texts = {
             "idle": self.tr("Ready."),
             "starting": self.tr("Preparing …"),
-            "paused": self.tr("Paused. The step that was going is finished first."),
+            "paused": self.tr("Paused. All is saved.") if self._saved else self.tr("Paused after the current step."),
+            "held": self.tr("Paused: the run cannot be saved."),
             "stopping": self.tr("Stopping after this step …"),
             "running": self.tr("Training on {device}").format(device=now.device or self.tr("this machine")),
         }
@@ -165,7 +223,7 @@ class RunMonitor(QWidget):
             text = f"{now.task.task} {now.task.done:,} / {now.task.total:,}"
         elif self.state == "idle" and now.end is not None:
             text = self._end_text(now.end)
-        self._set_status(text)
+        self._set_status(text, role="error" if self.state == "held" else "")
         self.epoch_bar.setValue(round(1000 * now.epoch_share))
         self.total_bar.setValue(round(1000 * now.total_share))
         epoch = max(now.epoch, 0) + 1
@@ -249,7 +307,7 @@ class RunMonitor(QWidget):
         bars.setColumnStretch(1, 1)
         self._lower = QStackedWidget()
         self._lower.setFixedHeight(_LOWER_HEIGHT)
-        for widget in (self.notes, self.result, self.failure):
+        for widget in (self.notes, self.result, self.failure, self.held):
             self._lower.addWidget(widget)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

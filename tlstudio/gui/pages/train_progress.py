@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import math
 
-from tlstudio.api.events import EpochDone, EpochStarted, Event, Prepared, Progress, RunFailed, RunFinished, RunStarted, StepDone
+from tlstudio.api.events import (
+    EpochDone,
+    EpochStarted,
+    Event,
+    Prepared,
+    Progress,
+    RunFailed,
+    RunFinished,
+    RunResumed,
+    RunStarted,
+    StepDone,
+)
 
 _SOME_SECONDS = 2.0  # an earlier guess would jump
 
@@ -29,6 +40,9 @@ class RunProgress:
         self.device = ""
         self.end: RunFinished | RunFailed | None = None
         self._began = 0.0
+        self._before = 0.0
+        """Seconds that the run had taken before it was broken off."""
+        self._going_on = False
         self._epoch_began = 0.0
         self._newest = 0.0
         self._epoch_seconds = 0.0
@@ -36,10 +50,15 @@ class RunProgress:
 
     def feed(self, event: Event) -> None:
         """Take one event."""
-        self._newest = event.time
+        before, self._newest = self._newest, event.time
         self._follow_task(event)
         if isinstance(event, RunStarted):
+            if self.epochs:
+                self._go_on(before, event.time)
+            self._going_on = bool(self.epochs)
             self.run, self.folder, self.epochs, self._began = event.run, event.folder, event.epochs, event.time
+        elif isinstance(event, RunResumed):
+            self._resume(event, before)
         elif isinstance(event, Prepared):
             self.steps_per_epoch, self.device = event.steps_per_epoch, event.device
         elif isinstance(event, EpochStarted):
@@ -74,7 +93,7 @@ class RunProgress:
         """Seconds since the start; stands still once the run ended."""
         if not self._began:
             return 0.0
-        return max(0.0, (self._newest if self.end is not None else now) - self._began)
+        return self._before + max(0.0, (self._newest if self.end is not None else now) - self._began)
 
     def left(self, now: float) -> float | None:
         """Seconds until the budget is used up, from the pace of the last epoch; ``None`` where that cannot be told yet."""
@@ -104,6 +123,25 @@ class RunProgress:
     def without_better(self) -> int:
         """Epochs since the best one."""
         return self.epochs_done - 1 - self.best.epoch if self.best is not None else 0
+
+    def stood_still(self, seconds: float) -> None:
+        """The run was held for so long; that is no time that it took."""
+        self._began += seconds
+        self._epoch_began += seconds
+
+    def _go_on(self, before: float, now: float) -> None:
+        """What lies between the last event before a break and now is no time that the run took."""
+        self._before += max(0.0, before - self._began)
+        self._epoch_began += now - before
+
+    def _resume(self, event: RunResumed, before: float) -> None:
+        if not self._going_on:  # read from a file: there, the run's start is not told again
+            self._go_on(before, event.time)
+            self._began = event.time
+        elif self._epoch_began:
+            self._epoch_began += event.time - self._began  # nor is what it takes to get ready
+        self._going_on = False
+        self.epochs, self.step = event.epochs or self.epochs, event.step
 
     def _follow_task(self, event: Event) -> None:
         if not isinstance(event, Progress):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from PySide6.QtCore import Qt, QUrl, Signal
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
-from tlstudio.api.events import EpochDone, RunFailed, RunFinished
+from tlstudio.api.events import EpochDone, RunFailed, RunFinished, RunPaused
 from tlstudio.gui import theme
 
 
@@ -116,6 +117,44 @@ class FailureCard(QFrame):
         self.title.setToolTip(event.error)
         first = event.detail.splitlines()[0] if event.detail and event.hint else ""
         self.hint.setText(event.hint or first)
+
+
+class HeldCard(QFrame):
+    """Why a run is held that cannot be saved, and what to do about it."""
+
+    again_wanted = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("card", True)
+        picture = QLabel()
+        theme.set_icon(picture, "warning", "error", 24)
+        self.title = _label("section")
+        self.hint = _label("")
+        self.state = _label("muted")
+        self.again = _action(self.tr("Try again"), "arrow-clockwise", self.tr("Save the run now, and go on with it"))
+        self.again.clicked.connect(self._try_again)
+        text = QVBoxLayout()
+        text.setSpacing(theme.HALF)
+        for label in (self.title, self.hint, self.state):
+            text.addWidget(label)
+        text.addStretch(1)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(12, 8, 8, 8)
+        layout.addWidget(picture, 0, Qt.AlignmentFlag.AlignTop)
+        layout.addLayout(text, 1)
+        layout.addWidget(self.again, 0, Qt.AlignmentFlag.AlignTop)
+
+    def show_reason(self, event: RunPaused) -> None:
+        """Show this one."""
+        self.title.setText(event.reason)
+        self.title.setToolTip(event.reason)
+        self.hint.setText(event.hint)
+        self.state.setText(self.tr("Nothing is lost. It is tried again every half a minute."))
+
+    def _try_again(self) -> None:
+        self.state.setText(self.tr("Tried again at {time}.").format(time=time.strftime("%H:%M:%S")))
+        self.again_wanted.emit()
 
 
 def _label(role: str) -> QLabel:

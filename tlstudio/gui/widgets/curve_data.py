@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from tlstudio.api.events import EpochDone, EpochStarted, Event, Prepared, RunFinished, RunStarted, StepDone
+from tlstudio.api.events import EpochDone, EpochStarted, Event, Prepared, RunFinished, RunResumed, RunStarted, StepDone
 
 Array = NDArray[np.float64]
 
@@ -78,6 +78,9 @@ class CurveData:
                 return False
         elif isinstance(event, RunStarted):
             self.run, self.epochs = event.run, event.epochs
+            return False
+        elif isinstance(event, RunResumed):
+            self.epochs = event.epochs or self.epochs  # it may have more than before
             return False
         elif isinstance(event, Prepared):
             self._steps_per_epoch = float(event.steps_per_epoch)

@@ -1,0 +1,52 @@
+"""A workspace that was moved, and images that were moved: runs resume, extend, and are judged in their new place."""
+
+from __future__ import annotations
+
+import shutil
+
+from engine.conftest import _one_thread, tiny, tiny_catalog  # noqa: F401 - fixtures
+from robust_runs import assert_same_weights, folder_of, resume
+from training import run
+
+from tlstudio.data.moved import remember, widest
+from tlstudio.engine.control import Control
+from tlstudio.evaluation.report import evaluate_run
+from tlstudio.runs.store import list_runs
+
+SETTINGS = ("run.epochs=2", "run.batch_size=8", "freezing.strategy=freezing/full")
+
+
+def left_early(catalog, workspace, photos):
+    control = Control()
+    return run(catalog, workspace, f"data.path={photos}", *SETTINGS, control=control,
+               on_event=lambda event: control.leave() if event.event == "EpochDone" else None)  # fmt: skip
+
+
+def test_a_moved_workspace_goes_on_where_it_is_now(tiny_catalog, photos, tmp_path):  # noqa: F811
+    whole = folder_of(run(tiny_catalog, tmp_path / "whole", f"data.path={photos}", *SETTINGS))
+    left_early(tiny_catalog, tmp_path / "old", photos)
+    shutil.move(tmp_path / "old", tmp_path / "new")
+    (info,) = list_runs(tmp_path / "new")
+    end = resume(tiny_catalog, tmp_path / "new", info.folder)[-1]
+    assert (end.event, end.model) == ("RunFinished", str(info.model_file))
+    assert_same_weights(whole, info.folder)
+    again = run(tiny_catalog, tmp_path / "new", f"data.path={photos}", *SETTINGS, f"model.weights={info.id}")
+    assert again[-1].outcome == "completed"
+    assert not (tmp_path / "old").exists()
+
+
+def test_a_run_whose_images_were_moved_goes_on_and_is_judged(tiny_catalog, photos, tmp_path):  # noqa: F811
+    workspace = tmp_path / "workspace"
+    whole = folder_of(run(tiny_catalog, tmp_path / "whole", f"data.path={photos}", *SETTINGS))
+    left_early(tiny_catalog, workspace, photos)
+    (info,) = list_runs(workspace)
+    place = tmp_path / "drive" / "photos"
+    place.parent.mkdir()
+    shutil.move(photos, place)
+    assert resume(tiny_catalog, workspace, info.folder)[-1].event == "RunFailed"
+    remember(workspace, widest(str(photos), str(place)))
+    assert resume(tiny_catalog, workspace, info.folder)[-1].event == "RunFinished"
+    assert_same_weights(whole, info.folder)
+    assert 0 <= evaluate_run(info.folder, tiny_catalog, workspace).accuracy <= 1
+    again = run(tiny_catalog, workspace, f"data.path={photos}", *SETTINGS)
+    assert again[-1].outcome == "completed"

@@ -1,0 +1,110 @@
+"""Images that lie elsewhere now: a workspace remembers which beginning of a path became which, for all that has the old one.
+
+<workspace>/moved.json
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tlstudio import safe_io
+
+if TYPE_CHECKING:
+    from tlstudio.api.config import DataConfig
+
+MOVED_FILE = "moved.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Move:
+    """What began with ``old`` begins with ``new`` now; both are whole folders."""
+
+    old: str
+    new: str
+
+    def applied(self, path: str) -> str | None:
+        """Where a path lies now; ``None`` for one that did not lie there."""
+        return _exchanged(path, self.old, self.new)
+
+    def undone(self, path: str) -> str | None:
+        """Where a path lay before; ``None`` for one that does not lie in the new place."""
+        return _exchanged(path, self.new, self.old)
+
+
+def read_moves(workspace: Path) -> tuple[Move, ...]:
+    """What the workspace remembers, the newest first; nothing where the file cannot be read."""
+    try:
+        found = json.loads((workspace / MOVED_FILE).read_bytes())
+        return tuple(Move(old=str(item["old"]), new=str(item["new"])) for item in found)
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
+
+
+def remember(workspace: Path, move: Move) -> None:
+    """From now on, what is gone from the old place is looked for in the new one; raises `OSError`."""
+    moves = (move, *(known for known in read_moves(workspace) if known.old != move.old))
+    workspace.mkdir(parents=True, exist_ok=True)
+    safe_io.write_json(workspace / MOVED_FILE, [{"old": item.old, "new": item.new} for item in moves])
+
+
+def current(path: str | None, workspace: Path) -> str | None:
+    """Where a path lies now: where it always was, or where the workspace remembers that it went; itself where nobody knows."""
+    if path is None or os.path.exists(path):
+        return path
+    for move in read_moves(workspace):
+        now = move.applied(path)
+        if now is not None and os.path.exists(now):
+            return now
+    return path
+
+
+def relocated(data: DataConfig, workspace: Path) -> DataConfig:
+    """A configuration of images with the path where they lie now."""
+    now = current(data.path, workspace)
+    return data if now == data.path else data.model_copy(update={"path": now})
+
+
+def before(path: str, workspace: Path) -> list[str]:
+    """Where what lies here may have lain before."""
+    return [old for move in read_moves(workspace) if (old := move.undone(path)) is not None]
+
+
+def widest(old: str, new: str) -> Move:
+    """The move that explains how one path became another, for as many other paths as possible: what both end in stays.
+
+    ``/usb/photos/bees`` and ``/home/me/photos/bees`` give ``/usb`` and ``/home/me``.
+    """
+    first, second = _parts(old), _parts(new)
+    while len(first) > 1 and len(second) > 1 and first[-1] == second[-1]:
+        first, second = first[:-1], second[:-1]
+    return Move(old=_joined(first, old), new=_joined(second, new))
+
+
+def count_found(move: Move, paths: Iterable[str]) -> tuple[int, int]:
+    """How many of the paths that are gone are found by a move, and how many are gone."""
+    gone = [path for path in dict.fromkeys(paths) if not os.path.exists(path)]
+    return sum((now := move.applied(path)) is not None and os.path.exists(now) for path in gone), len(gone)
+
+
+def _exchanged(path: str, old: str, new: str) -> str | None:
+    parts, beginning = _parts(path), _parts(old)
+    if parts[: len(beginning)] != beginning:
+        return None
+    return str(Path(new, *parts[len(beginning) :]))
+
+
+def _parts(path: str) -> list[str]:
+    """The names in a path, of whatever system: a run may come from another one."""
+    text = path.replace("\\", "/") if "\\" in path and not path.startswith("/") else path
+    parts = [part for part in text.split("/") if part]
+    return ["/", *parts] if text.startswith("/") else parts
+
+
+def _joined(parts: Sequence[str], like: str) -> str:
+    separator = "\\" if "\\" in like and not like.startswith("/") else "/"
+    return "/" + separator.join(parts[1:]) if parts[:1] == ["/"] else separator.join(parts)
