@@ -39,8 +39,6 @@ def read_until(window: subprocess.Popen[str], *wanted: str) -> str:
 def main(what: str, workspace: str, photos: str) -> int:
     from engine.conftest import build_tiny
 
-    import tlstudio.gui.pages.data_view
-    import tlstudio.gui.pages.train  # noqa: F401 - the window would import both at once, in two threads
     import tlstudio.registry as registry
     from tlstudio.api import BackboneSpec, Preprocessing
     from tlstudio.gui import startup

@@ -6,7 +6,7 @@ Nothing that takes long to import (pydantic, numpy, the plugins, torch) is impor
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,16 @@ if TYPE_CHECKING:
     from tlstudio.registry import Catalog
 
 _PAUSE_MS = 100  # for what the user does meanwhile
+_TRAIN_PARTS = (
+    "tlstudio.gui.widgets.backbone_box", "tlstudio.gui.pages.train_form", "tlstudio.gui.pages.train_monitor",
+    "tlstudio.gui.widgets.plot_library", "tlstudio.gui.pages.train_network", "tlstudio.gui.pages.train",
+)  # fmt: skip
+_DATA_PARTS = (
+    "tlstudio.gui.pages.data_filters", "tlstudio.gui.pages.data_scan", "tlstudio.gui.pages.data_browser",
+    "tlstudio.gui.pages.data_view",
+)  # fmt: skip
+"""Imported one in a turn of the event loop. Not in another thread: a class of Qt's that is made there while this one makes
+widgets has ended the process (PySide6 6.11)."""
 _DATA_FIRST_MS = 2000  # what opens slowly does not hold up torch for longer
 
 
@@ -60,16 +70,22 @@ class Startup(QObject):
         )
 
     def _plugins_loaded(self, catalog: Catalog) -> None:
-        # Neither the Train page's modules nor the plots' library make a Qt object on import: another thread may import them.
-        run_in_background(
-            self,
-            lambda _task: importlib.import_module("tlstudio.gui.pages.train"),
-            done=self._plots_ready,
-            failed=self._no_plots,
-        )
         self._window.context.set_catalog(catalog)
+        self._import(_TRAIN_PARTS, self._plots_ready)
 
-    def _plots_ready(self, _module: object) -> None:
+    def _import(self, names: tuple[str, ...], then: Callable[[], None]) -> None:
+        """Import modules of the window, one in a turn of the event loop."""
+        if not names:
+            then()
+            return
+        try:
+            importlib.import_module(names[0])
+        except Exception as error:  # noqa: BLE001 - shown; the rest of the window works
+            self._no_plots(error)
+            return
+        QTimer.singleShot(0, self, lambda: self._import(names[1:], then))
+
+    def _plots_ready(self) -> None:
         self._plots = True
         if not self._opens or self._window.context.data is not None:
             self._go_on()
@@ -102,6 +118,9 @@ class Startup(QObject):
     def _warmed(self, device: str) -> None:
         self._window.set_device(device)
         self.warm.emit()
+        self._import(_DATA_PARTS, self._draw_the_rest)
+
+    def _draw_the_rest(self) -> None:
         self._window.data_page.draw()
         self._window.offer.look()
         self._make_pages(PAGES)
@@ -139,7 +158,6 @@ def _warm_up(catalog: Catalog) -> str:
     """Import the engine and with it torch; returns what it computes on. By name, since the window must not import torch."""
     from tlstudio.api.config import DEFAULT_BACKBONE, RunConfig
 
-    importlib.import_module("tlstudio.gui.pages.data_view")  # for a look at the images behind the Train page
     warm = importlib.import_module("tlstudio.engine.warmup").warm_up
     warm(catalog.backbones.get(DEFAULT_BACKBONE))
     return str(importlib.import_module("tlstudio.engine.device").choose_place(RunConfig()).title)
