@@ -15,6 +15,9 @@ class Control:
         waits_for_room: whether a run that cannot be saved (a full disk) is held until it can; otherwise it ends.
     """
 
+    left = False
+    """Whether this only watched the run of another process, and does so no longer; see `tlstudio.engine.follow`."""
+
     def __init__(self, *, waits_for_room: bool = True) -> None:
         self.waits_for_room = waits_for_room
         self._running = threading.Event()
@@ -48,6 +51,10 @@ class Control:
         """End after the current step and keep no model."""
         self._wish = "cancel"
         self._running.set()
+
+    def obey(self, wish: Literal["pause", "continue", "stop", "cancel"]) -> None:
+        """Do what somebody wishes by name."""
+        {"pause": self.pause, "continue": self.resume, "stop": self.stop, "cancel": self.cancel}[wish]()
 
     @property
     def paused(self) -> bool:
