@@ -177,8 +177,8 @@ def _go_on(folder: Path, catalog: Catalog, workspace: Path, control: Control, ep
     try:
         with _held(folder, control) if World.here().first else nullcontext():
             queue.begin(folder)
-            if epochs is None and World.here().alone and not (folder / EVENTS_FILE).exists():
-                run_id = read_id(folder)
+            run_id = read_id(folder)
+            if run_id and epochs is None and World.here().alone and not (folder / EVENTS_FILE).exists():
                 config = parse_config_json((folder / "config.json").read_bytes())
                 events = _guarded(_first(config, folder, catalog, workspace, control), folder, run_id)
                 heard, waiting = observed(events, catalog, config, folder), _waiting(folder, control, run_id)
