@@ -54,6 +54,9 @@ class _Train(QWidget):
     def is_running(self):
         return self.running
 
+    def is_watching(self):
+        return False
+
 
 @pytest.fixture
 def train(window):

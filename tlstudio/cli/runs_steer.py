@@ -16,7 +16,7 @@ from tlstudio.cli import output
 from tlstudio.cli.session import session_of
 
 if TYPE_CHECKING:
-    from tlstudio.engine.follow import Watcher
+    from tlstudio.engine.control import Watcher
     from tlstudio.runs.wishes import RunWish
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, its unique beginning, or its folder.")]
@@ -40,7 +40,8 @@ def follow(context: typer.Context, run: Run, as_json: AsJson = False) -> None:
     """Show a run that another process trains, live until it ends. Ctrl+C leaves it alone; the run goes on."""
     from tlstudio.api.events import RunFailed, RunFinished
     from tlstudio.cli import progress
-    from tlstudio.engine.follow import Watcher, follow_run
+    from tlstudio.engine.control import Watcher
+    from tlstudio.engine.follow import follow_run
 
     info = session_of(context).run(run)
     if info.status == "queued" and not as_json:

@@ -75,3 +75,11 @@ class Control:
         """Wait while paused, then tell what is wanted; the engine calls it between steps."""
         self._running.wait()
         return self._wish
+
+
+class Watcher(Control):
+    """The control of a run of another process: what it is told goes there, and it can be left without harm to the run."""
+
+    def leave(self) -> None:
+        """Watch no longer; the run goes on."""
+        self.left = True

@@ -23,14 +23,6 @@ _AT_ONCE = 50
 _BREATH_SECONDS = 0.005
 
 
-class Watcher(Control):
-    """The control of a run of another process: what it is told goes there, and it can be left without harm to the run."""
-
-    def leave(self) -> None:
-        """Watch no longer; the run goes on."""
-        self.left = True
-
-
 def follow_run(folder: Path, control: Control, *, steps: int | None = None) -> Iterator[Event]:
     """The events of a run of another process: those so far, then each as it comes; a run that waits is waited for.
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from PySide6.QtWidgets import QWidget
 
 from tlstudio.gui.context import AppContext
 from tlstudio.gui.widgets.background import Task, run_in_background
-from tlstudio.runs import queue
-from tlstudio.runs.lock import queue_holder
-from tlstudio.runs.store import RunInfo, read_run
+
+if TYPE_CHECKING:
+    from tlstudio.runs.store import RunInfo
 
 _EVERY_MS = 2000
 
@@ -83,6 +84,10 @@ class RunsNow(QObject):
 
 def _look(workspace: Path, known: dict[Path, RunInfo]) -> Now:
     """Runs that are known already are not read again: their events may be many."""
+    from tlstudio.runs import queue  # the list of runs is nothing for the first paint
+    from tlstudio.runs.lock import queue_holder
+    from tlstudio.runs.store import read_run
+
     going = [known.get(folder) or read_run(folder) for folder in queue.at_work(workspace)]
     return Now(
         going=tuple(sorted((info for info in going if info is not None), key=lambda info: info.created)),

@@ -28,7 +28,7 @@ Index = QModelIndex | QPersistentModelIndex
 _ID_LETTERS = 4  # fewer would be found in every other id
 _WRITTEN = ("notes", "tags")
 _MARKS = {"completed": "✓", "stopped": "■", "cancelled": "✕", "failed": "!", "interrupted": "…", "running": "▶",
-          "queued": "⏲"}  # fmt: skip
+          "queued": "○"}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

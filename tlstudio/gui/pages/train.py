@@ -24,8 +24,7 @@ from tlstudio.api.events import (
     RunStarted,
     StepDone,
 )
-from tlstudio.engine.control import Control
-from tlstudio.engine.follow import Watcher
+from tlstudio.engine.control import Control, Watcher
 from tlstudio.gui import theme
 from tlstudio.gui.context import AppContext, GoOn, OpenedData
 from tlstudio.gui.pages.train_elsewhere import Elsewhere

@@ -12,18 +12,17 @@ from PySide6.QtWidgets import QVBoxLayout
 from tlstudio.api.config import TrainConfig, parse_config
 from tlstudio.api.errors import ConfigError
 from tlstudio.api.events import Event
-from tlstudio.engine.control import Control
-from tlstudio.engine.follow import Watcher, follow_run
+from tlstudio.engine.control import Control, Watcher
 from tlstudio.gui.context import AppContext
 from tlstudio.gui.runs_now import RunsNow
 from tlstudio.gui.thread import Runner
 from tlstudio.gui.widgets.background import run_in_background
 from tlstudio.gui.widgets.info_bar import InfoBar
 from tlstudio.registry import Catalog
-from tlstudio.runs.store import RunInfo, read_run
 
 if TYPE_CHECKING:
     from tlstudio.gui.pages.train import TrainPage
+    from tlstudio.runs.store import RunInfo
 
 _STEPS = 4000  # of a run so far; its plot is a few hundred pixels wide
 
@@ -50,13 +49,18 @@ class Elsewhere(QObject):
         context.watch_requested.connect(self.watch)
 
     @Slot(object)
-    def watch(self, run: RunInfo) -> bool:
-        """Show a run of another process as if it ran here; the buttons of the page steer it."""
+    def watch(self, run: RunInfo, config: TrainConfig | None = None) -> bool:
+        """Show a run of another process as if it ran here; the buttons of the page steer it.
+
+        Args:
+            run: which one.
+            config: what the form shows of it; by default its settings.
+        """
         if self._page.is_running():
             self._context.message.emit(self.tr("This window shows a run already. Stop watching it, or wait for its end."))
             return False
         try:
-            config = parse_config(run.config)
+            config = config or parse_config(run.config)
         except ConfigError as error:
             self._context.problem.emit(error)
             return False
@@ -71,13 +75,18 @@ class Elsewhere(QObject):
             return
         self._starting = True
         workspace = self._context.workspace
-        run_in_background(self, lambda _task: _detached(config, catalog, workspace), done=self._started, failed=self._failed)
+        run_in_background(
+            self,
+            lambda _task: _detached(config, catalog, workspace),
+            done=lambda run: self._started(run, config),
+            failed=self._failed,
+        )
 
-    def _started(self, run: RunInfo | None) -> None:
+    def _started(self, run: RunInfo | None, config: TrainConfig) -> None:
         self._starting = False
         self._context.runs_changed.emit()
         if run is not None:
-            self.watch(run)
+            self.watch(run, config)
 
     def _failed(self, error: BaseException) -> None:
         self._starting = False
@@ -101,6 +110,8 @@ class Elsewhere(QObject):
 
 def _watching(folder: Path) -> Runner:
     def runner(_config: TrainConfig, _catalog: Catalog, _workspace: Path, control: Control) -> Iterator[Event]:
+        from tlstudio.engine.follow import follow_run
+
         return follow_run(folder, control, steps=_STEPS)
 
     return runner
@@ -108,6 +119,7 @@ def _watching(folder: Path) -> Runner:
 
 def _detached(config: TrainConfig, catalog: Catalog, workspace: Path) -> RunInfo | None:
     from tlstudio.engine.detached import start_detached
+    from tlstudio.runs.store import read_run
 
     off = [f"--no-plugins={plugin.name}" for plugin in catalog.plugins if plugin.status == "off"]
     return read_run(start_detached(config, catalog, workspace, ["--workspace", str(workspace), *off]).folder)

@@ -5,11 +5,11 @@ Not after the user stopped or cancelled one: then it waits for a click. What wai
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, QPoint, Slot
+from PySide6.QtCore import QObject, QPoint, Qt, Slot
 from PySide6.QtWidgets import QMenu, QToolButton
 
 from tlstudio.api.config import TrainConfig, parse_config
@@ -18,15 +18,14 @@ from tlstudio.api.events import Event, RunFailed, RunFinished
 from tlstudio.engine.control import Control
 from tlstudio.gui import theme
 from tlstudio.gui.context import AppContext
-from tlstudio.gui.pages.train_waiting_list import WaitingList
 from tlstudio.gui.thread import Runner
 from tlstudio.gui.widgets.background import run_in_background
 from tlstudio.registry import Catalog
-from tlstudio.runs import queue
-from tlstudio.runs.store import RunInfo
 
 if TYPE_CHECKING:
     from tlstudio.gui.pages.train import TrainPage
+    from tlstudio.gui.pages.train_waiting_list import WaitingList
+    from tlstudio.runs.store import RunInfo
 
 
 class Waiting(QObject):
@@ -35,12 +34,12 @@ class Waiting(QObject):
     def __init__(self, page: TrainPage, context: AppContext) -> None:
         super().__init__(page)
         self._page, self._context = page, context
-        self._draft: TrainConfig | None = None
         self._preparing = False
         self.more = QToolButton()
         self.more.setToolTip(self.tr("Other ways to start"))
         self.more.setAccessibleName(self.tr("Other ways to start"))
         theme.set_icon(self.more, "caret-down")
+        self.more.setStyleSheet("QToolButton::menu-indicator { image: none; }")
         self.menu = QMenu(self.more)
         self.background = self.menu.addAction(self.tr("Start in the background"), page.elsewhere.start)
         self.background.setToolTip(self.tr("In a process of its own, which goes on when the window is closed"))
@@ -51,20 +50,31 @@ class Waiting(QObject):
         self.more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.button = QToolButton()
         self.button.setToolTip(self.tr("Runs that wait for their turn"))
+        self.button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        theme.set_icon(self.button, "queue")
         self.button.clicked.connect(self.open)
         self.button.hide()
-        self.list = WaitingList(page)
+        self._list: WaitingList | None = None
         row = page.monitor.row
-        row.insertWidget(1, self.more)
+        row.insertWidget(4, self.more)  # behind the buttons of the run
         row.addWidget(self.button)
-        self.list.ordered.connect(self._order)
-        self.list.cancelled.connect(self._cancel)
-        self.list.start_wanted.connect(self.start_next)
         page.elsewhere.runs.changed.connect(self._show)
         page.run_ended.connect(self._run_ended)
         context.run_active_changed.connect(self._show)
         self.menu.aboutToShow.connect(self._enable)
         self._enable()
+
+    @property
+    def list(self) -> WaitingList:
+        """The list over the page; made when it is first asked for."""
+        from tlstudio.gui.pages.train_waiting_list import WaitingList
+
+        if self._list is None:
+            self._list = WaitingList(self._page)
+            self._list.ordered.connect(self._order)
+            self._list.cancelled.connect(self._cancel)
+            self._list.start_wanted.connect(self.start_next)
+        return self._list
 
     # What the user does
 
@@ -97,7 +107,7 @@ class Waiting(QObject):
     @Slot()
     def open(self) -> None:
         """Show the list above its button."""
-        self._show()
+        self._fill(self.list)
         self.list.adjustSize()
         corner = self.button.mapToGlobal(QPoint(self.button.width(), 0))
         self.list.move(corner - QPoint(self.list.width(), self.list.height() + theme.HALF))
@@ -115,7 +125,8 @@ class Waiting(QObject):
         except ConfigError as error:
             self._context.problem.emit(error)
             return False
-        self.list.hide()
+        if self._list is not None:
+            self._list.hide()
         draft = self._draft_of_form()
         began = self._page.follow(_begun(run.folder), config, run=run.id)
         if began and draft is not None:
@@ -149,10 +160,14 @@ class Waiting(QObject):
         count = len(now.waiting)
         self.button.setText(self.tr("{n} waiting").format(n=count))
         self.button.setVisible(count > 0)
-        if not count:
-            self.list.hide()
-        self.list.show_runs(now.waiting, holder=now.holder, may_start=not self._page.is_running() and not now.holder)
+        if self._list is not None:
+            self._fill(self._list)
+            self._list.setVisible(self._list.isVisible() and count > 0)
         self._enable()
+
+    def _fill(self, shown: WaitingList) -> None:
+        now = self._page.elsewhere.runs.now
+        shown.show_runs(now.waiting, holder=now.holder, may_start=not self._page.is_running() and not now.holder)
 
     @Slot()
     def _enable(self) -> None:
@@ -162,15 +177,19 @@ class Waiting(QObject):
         self.add.setEnabled(ready and (not running or self._preparing))
 
     @Slot(object)
-    def _order(self, runs: list[RunInfo]) -> None:
+    def _order(self, runs: Sequence[RunInfo]) -> None:
+        from tlstudio.runs import queue
+
         self._do(lambda: queue.arrange(runs))
 
     @Slot(object)
     def _cancel(self, run: RunInfo) -> None:
+        from tlstudio.runs import queue
+
         workspace = self._context.workspace
         self._do(lambda: queue.cancel(workspace, run))
 
-    def _do(self, work: object) -> None:
+    def _do(self, work: Callable[[], object]) -> None:
         run_in_background(self, lambda _task: work(), done=self._done, failed=self._context.problem.emit)
 
     def _done(self, _result: object) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtWidgets import (
@@ -43,6 +43,7 @@ class WaitingList(QFrame):
         self.list.setAccessibleName(self.tr("Waiting runs, the next one first"))
         self.list.setDragDropMode(QAbstractItemView.DragDropMode.InternalMove)
         self.list.setFixedSize(_WIDTH, _HEIGHT)
+        self.list.setSpacing(2)
         self.list.currentRowChanged.connect(self._enable)
         self.list.model().rowsMoved.connect(self._moved)
         self.up = self._tool("arrow-up", self.tr("Earlier"), lambda: self.shift(-1))
@@ -107,7 +108,7 @@ class WaitingList(QFrame):
         self.down.setEnabled(0 <= row < self.list.count() - 1)
         self.remove.setEnabled(row >= 0)
 
-    def _tool(self, icon: str, tip: str, run: object) -> QToolButton:
+    def _tool(self, icon: str, tip: str, run: Callable[[], object]) -> QToolButton:
         button = QToolButton(toolTip=tip)
         button.setAccessibleName(tip)
         theme.set_icon(button, icon)
