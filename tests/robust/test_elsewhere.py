@@ -34,7 +34,6 @@ def line(tmp_path):
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     monkeypatch.setattr(follow, "_LOOK_SECONDS", 0.02)
-    monkeypatch.setattr(follow, "_ALIVE_SECONDS", 0.1)
 
 
 def begun(line, *, status="running"):

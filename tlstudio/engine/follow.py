@@ -14,11 +14,11 @@ from tlstudio.api.errors import UserError
 from tlstudio.api.events import Event, RunFailed, RunFinished
 from tlstudio.engine.control import Control
 from tlstudio.runs import wishes
-from tlstudio.runs.store import read_id, read_run
+from tlstudio.runs.lock import is_held
+from tlstudio.runs.store import QUEUED_FILE, is_alive, read_id, read_run
 from tlstudio.runs.tail import Tail
 
 _LOOK_SECONDS = 0.2
-_ALIVE_SECONDS = 2.0  # looking whether the process lives reads the whole file
 _AT_ONCE = 50
 _BREATH_SECONDS = 0.005
 
@@ -35,26 +35,29 @@ def follow_run(folder: Path, control: Control, *, steps: int | None = None) -> I
         steps: of so many steps at most the first look tells, for plots; a window is then given time between them.
     """
     tail, sent = Tail(folder, steps=steps), _Sent()
-    looked, first = time.monotonic(), True
+    end: Event | None = None
     while not control.left:
-        for number, event in enumerate(tail.read()):
-            yield event
-            if isinstance(event, RunFinished | RunFailed) and not _goes_on(folder):
-                return
+        expected = _is_expected(folder)  # before reading: what it says last is then read
+        events = tail.read()
+        if end is not None and events:
+            yield end  # it had ended, and goes on
+            end = None
+        for number, event in enumerate(events):
             if control.left:
                 return
-            if first and steps is not None and number % _AT_ONCE == 0:
+            if event is events[-1] and isinstance(event, RunFinished | RunFailed):
+                end = event
+                break
+            yield event
+            if steps is not None and number % _AT_ONCE == _AT_ONCE - 1:
                 time.sleep(_BREATH_SECONDS)
-        first = False
+        if end is not None and not is_held(folder):
+            yield end
+            return
         _pass_on(folder, control, sent)
-        if time.monotonic() - looked > _ALIVE_SECONDS:
-            looked = time.monotonic()
-            if (status := _status(folder)) not in ("running", "queued"):
-                last = [event for event in tail.read() if not control.left]
-                yield from last
-                if not last or not isinstance(last[-1], RunFinished | RunFailed):
-                    yield _broken_off(folder, status)
-                return
+        if not expected and not events:
+            yield _broken_off(folder)
+            return
         time.sleep(_LOOK_SECONDS)
 
 
@@ -81,19 +84,14 @@ def _pass_on(folder: Path, control: Control, sent: _Sent) -> None:
     sent.paused, sent.wish = control.paused, control.wish
 
 
-def _status(folder: Path) -> str:
-    run = read_run(folder)
-    return "deleted" if run is None else run.status
+def _is_expected(folder: Path) -> bool:
+    """Whether there will be more events: a process is at work, or the run waits for one."""
+    return (folder / QUEUED_FILE).exists() or is_alive(folder)
 
 
-def _goes_on(folder: Path) -> bool:
-    """Whether a run that has ended before is being trained again, so that an end is not its last."""
-    return _status(folder) == "running"
-
-
-def _broken_off(folder: Path, status: str) -> RunFailed:
+def _broken_off(folder: Path) -> RunFailed:
     run = read_id(folder)
-    if status == "deleted":
+    if not run:
         return RunFailed(error="The run was taken away.")
     return RunFailed(run=run, error="The process that trained the run ended before the run had.",
                      hint=f"It can go on: tlstudio runs resume {run}. Its folder has a log.txt that may say why.")  # fmt: skip

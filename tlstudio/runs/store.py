@@ -123,7 +123,7 @@ def list_runs(workspace: Path) -> list[RunInfo]:
     from tlstudio.runs.summaries import Summaries
 
     summaries = Summaries(workspace)
-    infos = (summaries.read(folder, _read_training, _is_alive) for folder in folders)
+    infos = (summaries.read(folder, _read_training, is_alive) for folder in folders)
     runs = [_with_notes(info) for info in infos if info is not None]
     summaries.save()
     return sorted(runs, key=lambda info: info.created, reverse=True)
@@ -275,7 +275,8 @@ def heartbeat(folder: Path) -> None:
     os.utime(folder / "run.json")
 
 
-def _is_alive(folder: Path) -> bool:
+def is_alive(folder: Path) -> bool:
+    """Whether a process is working on a run."""
     held = is_held(folder)
     if held is not None:
         return held
@@ -289,7 +290,7 @@ def _without_end(folder: Path) -> Status:
     """The status of a run that has told of no end."""
     if (folder / QUEUED_FILE).is_file():
         return "queued"
-    return "running" if _is_alive(folder) else "interrupted"
+    return "running" if is_alive(folder) else "interrupted"
 
 
 def _metrics(event: EpochDone) -> dict[str, float]:
