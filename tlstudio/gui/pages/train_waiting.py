@@ -78,6 +78,15 @@ class Waiting(QObject):
 
     # What the user does
 
+    def may_start(self) -> bool:
+        """Whether the next could begin now."""
+        now = self._page.elsewhere.runs.now
+        return bool(now.waiting) and not now.holder and not self._page.is_running()
+
+    def may_add(self) -> bool:
+        """Whether the settings of the form are those of another run than the one that is going."""
+        return self._context.catalog is not None and (self._preparing or not self._page.is_running())
+
     @Slot()
     def begin_preparing(self) -> None:
         """Let the settings be changed for another run, while one is going."""
@@ -116,10 +125,9 @@ class Waiting(QObject):
     @Slot()
     def start_next(self) -> bool:
         """Begin the run that is the next; returns whether one began."""
-        now = self._page.elsewhere.runs.now
-        if not now.waiting or now.holder or self._page.is_running():
+        if not self.may_start():
             return False
-        run = now.waiting[0]
+        run = self._page.elsewhere.runs.now.waiting[0]
         try:
             config = parse_config(run.config)
         except ConfigError as error:
@@ -167,14 +175,14 @@ class Waiting(QObject):
 
     def _fill(self, shown: WaitingList) -> None:
         now = self._page.elsewhere.runs.now
-        shown.show_runs(now.waiting, holder=now.holder, may_start=not self._page.is_running() and not now.holder)
+        shown.show_runs(now.waiting, holder=now.holder, may_start=self.may_start())
 
     @Slot()
     def _enable(self) -> None:
         running, ready = self._page.is_running(), self._context.catalog is not None
         self.background.setEnabled(ready and not running)
         self.prepare.setVisible(running and not self._preparing)
-        self.add.setEnabled(ready and (not running or self._preparing))
+        self.add.setEnabled(self.may_add())
 
     @Slot(object)
     def _order(self, runs: Sequence[RunInfo]) -> None:
