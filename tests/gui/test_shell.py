@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt
@@ -28,6 +29,8 @@ CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModi
 
 class _Train(QWidget):
     """A Train page whose run ends when the test says so."""
+
+    waiting = SimpleNamespace(may_start=lambda: False, may_add=lambda: False)
 
     def __init__(self, context):
         super().__init__()
@@ -53,6 +56,9 @@ class _Train(QWidget):
 
     def is_running(self):
         return self.running
+
+    def is_watching(self):
+        return False
 
 
 @pytest.fixture

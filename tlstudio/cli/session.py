@@ -29,6 +29,11 @@ class Session:
 
         return Path(self.workspace_option).expanduser().absolute() if self.workspace_option else paths.workspace()
 
+    def options(self) -> list[str]:
+        """These options for another command line, absolute."""
+        off = [f"--no-plugins={name}" for name in self.plugins_off] + ["--no-plugins"] * self.all_plugins_off
+        return ["--workspace", str(self.workspace), *off]
+
     def catalog(self) -> Catalog:
         """Find and load the plugins; those that fail are in it as rows, so this never raises for one of them."""
         from tlstudio.registry import load_catalog

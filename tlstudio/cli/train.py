@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tlstudio.cli import output, repeat, screen
+from tlstudio.cli import queue as waiting
 from tlstudio.cli.session import Session, session_of
 
 if TYPE_CHECKING:
@@ -64,19 +65,32 @@ def train(
     on_full: OnFull = Full.PAUSE,
     times: repeat.Repeat = None,
     folds: repeat.Folds = None,
+    queue: Annotated[bool, typer.Option("--queue", help="Do not train now: wait in the queue (`queue run`).")] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Train in a process of its own; this terminal may be closed.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a model.
 
     Without settings the defaults give a good model. Ctrl+C stops after the current step and keeps the model, and `runs resume`
-    goes on; once more quits at once. With --json every event is a JSON object on a line, the last one RunFinished or RunFailed.
+    goes on; once more quits at once. With --json every event is a JSON object on a line, the last one RunFinished or RunFailed;
+    with --queue or --detach it is one object with the run's id and folder.
     """
+    if sum((queue, detach, bool(times or folds))) > 1:
+        raise typer.BadParameter("--queue, --detach, --repeat and --folds exclude each other.")
     session = session_of(context)
     with errors_as_events(as_json):
         catalog = session.catalog()
         config = _with_preset(configure(source, settings or [], catalog, session.workspace), preset)
         if times or folds:
             raise typer.Exit(repeat.train_group(config, catalog, session, repeat=times, folds=folds, as_json=as_json))
+        if queue:
+            waiting.add(config, catalog, session, as_json=as_json)
+            return
+        if detach:
+            _detach(config, catalog, session, on_full, as_json=as_json)
+            return
     raise typer.Exit(run(config, catalog, session, as_json=as_json, on_full=on_full))
 
 
@@ -99,6 +113,18 @@ def demo(
     if not as_json:
         typer.echo("Training on the sample images: 1,797 handwritten digits, 10 classes.")
     raise typer.Exit(run(config, catalog, session, as_json=as_json))
+
+
+def _detach(config: TrainConfig, catalog: Catalog, session: Session, on_full: Full, *, as_json: bool) -> None:
+    from tlstudio.engine.detached import start_detached
+
+    run = start_detached(config, catalog, session.workspace, ["--on-full", on_full.value, *session.options()])
+    if as_json:
+        output.print_json({"run": run.id, "folder": str(run.folder), "pid": run.pid, "log": str(run.log)})
+        return
+    output.print_line(f"The run {run.id} trains in a process of its own ({run.pid}). This terminal may be closed.")
+    for what in ("follow", "pause", "stop"):
+        output.print_line(f"  {output.program()} runs {what} {run.id}")
 
 
 def configure(source: str, settings: Sequence[str], catalog: Catalog, workspace: Path) -> TrainConfig:

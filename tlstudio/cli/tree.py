@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tlstudio import __version__
-from tlstudio.cli import backbones, data, doctor, output, plugins, rate, runs, screen, train, use, weights, window
+from tlstudio.cli import backbones, data, doctor, output, plugins, queue, rate, runs, screen, train, use, weights, window
 
 _ABOUT = """Fine-tune pretrained vision models on your own images. Without a command, the window opens.
 
@@ -50,6 +50,7 @@ train.add_to(app)
 rate.add_to(app)
 use.add_to(app)
 app.add_typer(runs.app, name="runs")
+app.add_typer(queue.app, name="queue")
 app.add_typer(plugins.app, name="plugins")
 backbones.add_to(app)
 app.add_typer(weights.app, name="weights")

@@ -15,6 +15,9 @@ class Control:
         waits_for_room: whether a run that cannot be saved (a full disk) is held until it can; otherwise it ends.
     """
 
+    left = False
+    """Whether this only watched the run of another process, and does so no longer; see `tlstudio.engine.follow`."""
+
     def __init__(self, *, waits_for_room: bool = True) -> None:
         self.waits_for_room = waits_for_room
         self._running = threading.Event()
@@ -49,6 +52,10 @@ class Control:
         self._wish = "cancel"
         self._running.set()
 
+    def obey(self, wish: Literal["pause", "continue", "stop", "cancel"]) -> None:
+        """Do what somebody wishes by name."""
+        {"pause": self.pause, "continue": self.resume, "stop": self.stop, "cancel": self.cancel}[wish]()
+
     @property
     def paused(self) -> bool:
         """Whether the run is being held."""
@@ -68,3 +75,11 @@ class Control:
         """Wait while paused, then tell what is wanted; the engine calls it between steps."""
         self._running.wait()
         return self._wish
+
+
+class Watcher(Control):
+    """The control of a run of another process: what it is told goes there, and it can be left without harm to the run."""
+
+    def leave(self) -> None:
+        """Watch no longer; the run goes on."""
+        self.left = True

@@ -7,11 +7,12 @@ imported in the background; what then needs torch is `tlstudio.engine.session`.
 from __future__ import annotations
 
 import importlib
+import json
 import platform
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tlstudio import paths, safe_io
-from tlstudio.api.config import TrainConfig
+from tlstudio.api.config import TrainConfig, parse_config_json
 from tlstudio.api.dataset import TEST, TRAIN, VAL, ImageSet
 from tlstudio.api.errors import ExitCode
 from tlstudio.api.events import EpochDone, Event, Note, Progress, RunFailed, RunFinished, RunPaused, RunStarted, StepDone
@@ -37,9 +38,13 @@ from tlstudio.engine.world import World
 from tlstudio.registry.catalog import Catalog, Recipe
 from tlstudio.registry.observers import observed
 from tlstudio.registry.presets import Situation, preset_for, why
+from tlstudio.runs import queue
 from tlstudio.runs.lock import hold
+from tlstudio.runs.queue import enqueue
 from tlstudio.runs.recorder import Patiently, record
-from tlstudio.runs.store import create_run
+from tlstudio.runs.replay import EVENTS_FILE
+from tlstudio.runs.store import create_run, read_id
+from tlstudio.runs.wishes import listen
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -74,12 +79,8 @@ def _start(
     try:
         decide = partial(catalog.resolve, config, workspace=workspace)
         recipe = decide()
-        images = recipe.open_images()
-        index = Index(recipe.config.data)
-        curation = Curation(images, recipe.config.data, workspace, alike=lambda: known_alike(images, index))
-        about = {"versions": versions(), "machine": platform.node(), "plugins": plugin_versions(catalog)}
-        if recipe.weights.parent:
-            about["parent"] = {"run": recipe.weights.parent, "sha256": recipe.weights.sha256}
+        curation = _curation(recipe, workspace)
+        about = about_run(recipe, catalog)
         if group:
             about["group"] = dict(group)
         workspace.mkdir(parents=True, exist_ok=True)
@@ -93,7 +94,7 @@ def _start(
         yield _failed(error, workspace)
         return
     try:
-        with hold(folder):
+        with _held(folder, control):
             events = _guarded(_run(recipe, curation, folder, control, decide, about), folder, run_id)
             heard = observed(events, catalog, recipe.config, folder)
             yield from record(heard, folder, patiently=_waiting(folder, control, run_id))
@@ -103,9 +104,32 @@ def _start(
         yield _failed(error, folder).model_copy(update={"run": run_id})
 
 
+def make_run(config: TrainConfig, catalog: Catalog, workspace: Path, *, waits: bool) -> tuple[str, Path]:
+    """The folder of a run that `resume_run` begins later, perhaps in another process; returns its id and the folder.
+
+    Args:
+        waits: whether it is put at the end of the queue.
+
+    Raises:
+        UserError: a name or an option is wrong.
+        OSError: the workspace cannot be written.
+    """
+    recipe = catalog.resolve(config, workspace=workspace)
+    return (enqueue if waits else create_run)(workspace, recipe.config, about_run(recipe, catalog))
+
+
+def about_run(recipe: Recipe, catalog: Catalog) -> dict[str, Any]:
+    """What ``run.json`` keeps of the circumstances of a run."""
+    about: dict[str, Any] = {"versions": versions(), "machine": platform.node(), "plugins": plugin_versions(catalog)}
+    if recipe.weights.parent:
+        about["parent"] = {"run": recipe.weights.parent, "sha256": recipe.weights.sha256}
+    return about
+
+
 def resume_run(folder: Path, catalog: Catalog, workspace: Path, control: Control, epochs: int | None = None) -> Iterator[Event]:
     """Go on with a run where its newest intact checkpoint is; without one, its training begins anew in the same folder.
 
+    One that was made by `make_run` and has never begun begins, as by `start_run`; if it waits in the queue, it leaves that.
     `RunStarted` and `Prepared` are sent for who shows the run, but not recorded again; `RunResumed` says where it goes on, and
     what follows is as it would have been. Before that, nothing in the run's folder is changed. The last event is `RunFinished`
     or `RunFailed`; as `start_run`, it never raises.
@@ -151,7 +175,15 @@ def _over_gaps(events: Iterator[Event], catalog: Catalog, workspace: Path, contr
 def _go_on(folder: Path, catalog: Catalog, workspace: Path, control: Control, epochs: int | None) -> Iterator[Event]:
     run_id = ""
     try:
-        with hold(folder) if World.here().first else nullcontext():
+        with _held(folder, control) if World.here().first else nullcontext():
+            queue.begin(folder)
+            run_id = read_id(folder)
+            if run_id and epochs is None and World.here().alone and not (folder / EVENTS_FILE).exists():
+                config = parse_config_json((folder / "config.json").read_bytes())
+                events = _guarded(_first(config, folder, catalog, workspace, control), folder, run_id)
+                heard, waiting = observed(events, catalog, config, folder), _waiting(folder, control, run_id)
+                yield from record(heard, folder, patiently=waiting)
+                return
             saved = open_saved(folder, epochs=epochs)
             run_id = saved.info.id
             about = {"versions": versions(), "plugins": plugin_versions(catalog)}
@@ -177,6 +209,12 @@ def _waiting(folder: Path, control: Control, run_id: str) -> Patiently:
             yield event.model_copy(update={"run": run_id})
 
     return write
+
+
+@contextmanager
+def _held(folder: Path, control: Control) -> Iterator[None]:
+    with hold(folder), listen(folder, control.obey):
+        yield
 
 
 def _guarded(events: Iterator[Event], folder: Path, run_id: str) -> Iterator[Event]:
@@ -211,6 +249,16 @@ def _run(
     yield from _trained(recipe, images, splits, folder, control, decide, about, began)
 
 
+def _first(config: TrainConfig, folder: Path, catalog: Catalog, workspace: Path, control: Control) -> Iterator[Event]:
+    """A run whose folder was made before, by `make_run`."""
+    decide = partial(catalog.resolve, config, workspace=workspace)
+    recipe = decide()
+    about = about_run(recipe, catalog)
+    kept = json.loads((folder / "run.json").read_bytes())
+    safe_io.write_json(folder / "run.json", {**kept, **about})  # the program may be a newer one by now
+    yield from _run(recipe, _curation(recipe, workspace), folder, control, decide, about)
+
+
 def _resume(saved: SavedRun, catalog: Catalog, workspace: Path, control: Control, about: dict[str, Any]) -> Iterator[Event]:
     """A run whose folder is there: from its checkpoint, or from the beginning with the images that it had."""
     began = time.monotonic() - float(saved.meta.get("seconds", 0.0))
@@ -219,14 +267,20 @@ def _resume(saved: SavedRun, catalog: Catalog, workspace: Path, control: Control
     if not world.alone:
         world.join(_import_torch(recipe.config, world)[1].device)
     if saved.taken is None:
-        index, opened = Index(recipe.config.data), recipe.open_images()
-        curation = Curation(opened, recipe.config.data, workspace, alike=lambda: known_alike(opened, index))
+        curation = _curation(recipe, workspace)
         curation.fix_splits()
+        if world.first:
+            curation.copy_edits(folder)
         images, splits = curation.table.taking_part(), curation.table.splits
     else:
         images, splits = saved.images(recipe)
     decide = partial(catalog.resolve, saved.config, workspace=workspace)
     yield from _trained(recipe, images, splits, folder, control, decide, about, began, saved=saved)
+
+
+def _curation(recipe: Recipe, workspace: Path) -> Curation:
+    images, index = recipe.open_images(), Index(recipe.config.data)
+    return Curation(images, recipe.config.data, workspace, alike=lambda: known_alike(images, index))
 
 
 def _started(folder: Path, config: TrainConfig) -> RunStarted:

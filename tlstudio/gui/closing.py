@@ -44,7 +44,11 @@ class Closer(QObject):
             self._poll.stop()
             self._patience.stop()
             return True
-        if self._quietly:
+        if page.is_watching():  # that run is of another process and goes on
+            self._closing = True
+            page.stop_watching()
+            self._poll.start()
+        elif self._quietly:
             self.stop_and_close(keep=True)
         elif not self._closing and self.question is None:
             self._ask()

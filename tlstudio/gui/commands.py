@@ -125,6 +125,23 @@ def _run(window: MainWindow) -> list[Action]:
             run=window.start_training,
         ),
         Action(
+            id="run.background", title=_tr("Start in the &background"),
+            tip=_tr("Train in a process of its own, which goes on when the window is closed"),
+            enabled=lambda: window.context.data is not None and not window.context.run_active,
+            run=lambda: (window.show_page("train"), window.page("train").elsewhere.start()),
+        ),
+        Action(
+            id="run.queue", title=_tr("Add to &queue"), icon="queue",
+            tip=_tr("A run with the settings of the Train page waits for its turn"),
+            enabled=lambda: window.context.data is not None and _may_queue(window),
+            run=lambda: (window.show_page("train"), window.page("train").waiting.add_to_queue()),
+        ),
+        Action(
+            id="run.next", title=_tr("Start the ne&xt of the queue"), icon="skip-forward",
+            enabled=lambda: window.train_page is not None and window.train_page.waiting.may_start(),
+            run=lambda: (window.show_page("train"), window.page("train").waiting.start_next()),
+        ),
+        Action(
             id="run.stop", title=_tr("S&top and keep"), keys=("Shift+F5",), icon="stop",
             tip=_tr("End the run after this step and keep the best model so far"),
             enabled=lambda: window.context.run_active, run=window.stop_training,
@@ -232,6 +249,10 @@ def _going_on(window: MainWindow) -> list[Action]:
             enabled=lambda: can("continue"), run=lambda: bar().continue_with(),
         ),
     ]  # fmt: skip
+
+
+def _may_queue(window: MainWindow) -> bool:
+    return not window.context.run_active or (window.train_page is not None and window.train_page.waiting.may_add())
 
 
 def _help(window: MainWindow) -> list[Action]:

@@ -60,6 +60,8 @@ class AppContext(QObject):
     """TrainConfig: train with exactly these settings, now (the train page does)."""
     going_on_requested = Signal(object)
     """GoOn: a run shall go on, now (the train page does that)."""
+    watch_requested = Signal(object)
+    """RunInfo: show this run of another process live (the train page does)."""
     data_requested = Signal(object)
     """DataConfig: open these images (the data page does)."""
     problem = Signal(object)

@@ -115,7 +115,7 @@ class TrainThread(QThread):
                 run_id = event.run or run_id
                 ended = isinstance(event, RunFinished | RunFailed | RateFound)
                 self.event.emit(event)
-            if not ended:
+            if not ended and not self._arguments[3].left:
                 self.event.emit(RunFailed(run=run_id, error="The run ended without saying how."))
         except BaseException as error:  # noqa: BLE001 - left alone it would be lost and the window would wait for ever
             name = type(error).__name__

@@ -1,7 +1,8 @@
 """Run folders: create, list, find, delete. Knows files only; every file is written through `tlstudio.safe_io`.
 
 <workspace>/runs/<date>_<backbone>_<dataset>_<id>/
-  run.json  config.json  split.json  edits.jsonl  events.jsonl  notes.json  ckpt/  model.safetensors  model.json
+  run.json  config.json  split.json  edits.jsonl  events.jsonl  notes.json  queued.json  log.txt
+  ckpt/  model.safetensors  model.json
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ from tlstudio.runs.lock import is_held
 from tlstudio.runs.notes import read_notes
 from tlstudio.runs.replay import read_events
 
-Status = Literal["completed", "stopped", "cancelled", "failed", "interrupted", "running"]
+Status = Literal["completed", "stopped", "cancelled", "failed", "interrupted", "running", "queued"]
+QUEUED_FILE = "queued.json"
+"""In the folder of a run that waits for its turn; has its place in the order."""
 
 _ALIVE_SECONDS = 30.0
 _UNSAFE = re.compile(r"[^A-Za-z0-9.-]+")
@@ -88,11 +91,12 @@ def runs_folder(workspace: Path) -> Path:
     return workspace / "runs"
 
 
-def create_run(workspace: Path, config: TrainConfig, about: dict[str, Any]) -> tuple[str, Path]:
+def create_run(workspace: Path, config: TrainConfig, about: dict[str, Any], *, place: int | None = None) -> tuple[str, Path]:
     """A new run folder with ``run.json`` and ``config.json``; returns its id and the folder.
 
     Args:
         about: what else ``run.json`` should keep (versions, device, parent run).
+        place: in the order of the queue, for a run that waits (`tlstudio.runs.queue`).
 
     Raises:
         OSError: the workspace cannot be written.
@@ -105,6 +109,8 @@ def create_run(workspace: Path, config: TrainConfig, about: dict[str, Any]) -> t
     with safe_io.atomic_folder(folder) as temporary:
         safe_io.write_json(temporary / "run.json", {"format": 1, "id": run_id, "created": time.time(), **about})
         safe_io.write_json(temporary / "config.json", config.model_dump(mode="json"))
+        if place is not None:
+            safe_io.write_json(temporary / QUEUED_FILE, {"place": place})
     return run_id, folder
 
 
@@ -117,7 +123,7 @@ def list_runs(workspace: Path) -> list[RunInfo]:
     from tlstudio.runs.summaries import Summaries
 
     summaries = Summaries(workspace)
-    infos = (summaries.read(folder, _read_training, _is_alive) for folder in folders)
+    infos = (summaries.read(folder, _read_training, is_alive) for folder in folders)
     runs = [_with_notes(info) for info in infos if info is not None]
     summaries.save()
     return sorted(runs, key=lambda info: info.created, reverse=True)
@@ -181,13 +187,21 @@ def _read_training(folder: Path) -> RunInfo | None:
             status, metrics, best, seconds = event.outcome, dict(event.metrics), event.best_epoch, event.seconds
         elif isinstance(event, RunFailed):
             status, error = "failed", event.error
-    if status == "interrupted" and _is_alive(folder):
-        status = "running"
+    if status == "interrupted":
+        status = _without_end(folder)
     return RunInfo(
         id=run_id, folder=folder, created=created, status=status, config=config, metrics=metrics,
         epochs_done=done, best_epoch=best, seconds=seconds, error=error, parent=parent,
         group=group, group_number=number, images_per_s=speed,
     )  # fmt: skip
+
+
+def read_id(folder: Path) -> str:
+    """The id of a run from its folder; empty where that is none."""
+    try:
+        return str(json.loads((folder / "run.json").read_bytes())["id"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def find_run(workspace: Path, text: str) -> RunInfo | None:
@@ -261,7 +275,8 @@ def heartbeat(folder: Path) -> None:
     os.utime(folder / "run.json")
 
 
-def _is_alive(folder: Path) -> bool:
+def is_alive(folder: Path) -> bool:
+    """Whether a process is working on a run."""
     held = is_held(folder)
     if held is not None:
         return held
@@ -269,6 +284,13 @@ def _is_alive(folder: Path) -> bool:
         return time.time() - (folder / "run.json").stat().st_mtime < _ALIVE_SECONDS
     except OSError:
         return False
+
+
+def _without_end(folder: Path) -> Status:
+    """The status of a run that has told of no end."""
+    if (folder / QUEUED_FILE).is_file():
+        return "queued"
+    return "running" if is_alive(folder) else "interrupted"
 
 
 def _metrics(event: EpochDone) -> dict[str, float]:

@@ -100,6 +100,8 @@ class RunsPage(QWidget):
         run = runs[0] if len(runs) == 1 else None
         if what in ("predict", "evaluate"):
             return run is not None and run.model_file.is_file()
+        if what == "watch":
+            return run is not None and run.status == "running" and not self._context.run_active
         if what == "reproduce":
             return run is not None and self.reproducer.may_start()
         if what == "judge":
@@ -109,6 +111,14 @@ class RunsPage(QWidget):
         if what == "export":
             return self.proxy.rowCount() > 0
         return len(runs) > 1 if what == "compare" else run is not None
+
+    @Slot()
+    def open_chosen(self) -> None:
+        """Watch a run that is going in another process; use the model of any other."""
+        if self.can("watch"):
+            self._context.watch_requested.emit(self.chosen()[0])
+        else:
+            self.predict()
 
     @Slot()
     def predict(self) -> None:
@@ -309,11 +319,12 @@ class RunsPage(QWidget):
         self.edits.problem.connect(context.problem)
         self.reproducer.changed.connect(self._update_buttons)
         view.chosen_changed.connect(self._selection_changed)
-        view.opened.connect(self.predict)
+        view.opened.connect(self.open_chosen)
         view.delete_wanted.connect(self.ask_delete)
         self._menu = {
             name: self._action(title, icon, run)
             for name, title, icon, run in (
+                ("watch", self.tr("Watch"), "eye", self.open_chosen),
                 ("predict", self.tr("Predict"), "image", self.predict),
                 ("evaluate", self.tr("Evaluate"), "chart-bar", self.evaluate),
                 ("compare", self.tr("Differences"), "git-diff", self.compare),
@@ -327,7 +338,7 @@ class RunsPage(QWidget):
             )
         }
         menu = list(self._menu.values())
-        view.menu_actions = [*menu[:4], None, *menu[4:6], None, *menu[6:8], None, *menu[8:]]
+        view.menu_actions = [*menu[:5], None, *menu[5:7], None, *menu[7:9], None, *menu[9:]]
         find = QShortcut(QKeySequence.StandardKey.Find, self, self.bar.search.setFocus)
         find.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
 

@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 from tlstudio.gui import theme
 from tlstudio.gui.pages.runs_model import status_text
 
-_STATUSES = ("completed", "running", "stopped", "interrupted", "failed", "cancelled")
+_STATUSES = ("completed", "running", "queued", "stopped", "interrupted", "failed", "cancelled")
 
 
 class RunsBar(QWidget):

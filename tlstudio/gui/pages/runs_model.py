@@ -27,7 +27,8 @@ from tlstudio.runs.store import RunInfo
 Index = QModelIndex | QPersistentModelIndex
 _ID_LETTERS = 4  # fewer would be found in every other id
 _WRITTEN = ("notes", "tags")
-_MARKS = {"completed": "✓", "stopped": "■", "cancelled": "✕", "failed": "!", "interrupted": "…", "running": "▶"}
+_MARKS = {"completed": "✓", "stopped": "■", "cancelled": "✕", "failed": "!", "interrupted": "…", "running": "▶",
+          "queued": "○"}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -329,6 +330,7 @@ def status_text(status: str) -> str:
         "failed": _tr("failed"),
         "interrupted": _tr("interrupted"),
         "running": _tr("running"),
+        "queued": _tr("waiting"),
     }[status]
 
 

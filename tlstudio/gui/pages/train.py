@@ -24,14 +24,16 @@ from tlstudio.api.events import (
     RunStarted,
     StepDone,
 )
-from tlstudio.engine.control import Control
+from tlstudio.engine.control import Control, Watcher
 from tlstudio.gui import theme
 from tlstudio.gui.context import AppContext, GoOn, OpenedData
+from tlstudio.gui.pages.train_elsewhere import Elsewhere
 from tlstudio.gui.pages.train_form import TrainForm
 from tlstudio.gui.pages.train_monitor import RunMonitor
 from tlstudio.gui.pages.train_network import NetworkView
 from tlstudio.gui.pages.train_situation import SituationLook
 from tlstudio.gui.pages.train_told import Told, config_of
+from tlstudio.gui.pages.train_waiting import Waiting
 from tlstudio.gui.thread import Runner, TrainThread, find_rate, going_on, train
 from tlstudio.gui.widgets.empty_state import EmptyState
 from tlstudio.gui.widgets.first_paint import after_first_paint
@@ -93,11 +95,8 @@ class TrainPage(QWidget):
     @Slot()
     def start(self) -> bool:
         """Train with the settings of the form; returns whether a run began. Problems are shown at their fields."""
-        catalog, config = self._context.catalog, self._config()
+        catalog, config = self._context.catalog, self.runnable() if self._thread is None else None
         if catalog is None or config is None:
-            return False
-        if self.network.problems:
-            self.monitor.show_problem(self.tr("The strategy does not fit the network. See the marked fields."))
             return False
         self._begin(self._runner, config, catalog)
         return True
@@ -107,18 +106,21 @@ class TrainPage(QWidget):
         """Train with exactly these settings, such as those of an earlier run; the form shows them."""
         return self.follow(self._runner, config)
 
-    def follow(self, runner: Runner, config: TrainConfig) -> bool:
+    def follow(self, runner: Runner, config: TrainConfig, *, run: str = "", control: Control | None = None) -> bool:
         """Show a run with these settings as ``runner`` tells of it; of one that was going before it tells a `Told` first.
 
         Args:
             runner: called inside the thread; the buttons of the page reach it through its ``control``.
             config: the settings of the run.
+            run: its id, where it has one.
+            control: `Watcher` for the run of another process.
         """
         catalog = self._context.catalog
         if self._thread is not None or catalog is None:
             return False
         self.form.set_config(config)
-        self._begin(runner, config, catalog)
+        self._ended.discard(run)
+        self._begin(runner, config, catalog, control)
         return True
 
     @Slot(object)
@@ -131,19 +133,27 @@ class TrainPage(QWidget):
             return False
         return self.follow(going_on(wish.run.id, wish.run.folder, wish.epochs), config)
 
-    def _begin(self, runner: Runner, config: TrainConfig, catalog: Catalog) -> None:
+    def _begin(self, runner: Runner, config: TrainConfig, catalog: Catalog, control: Control | None = None) -> None:
         self._stack.setCurrentWidget(self._work)
         self.curves.clear()
         self.monitor.begin(patience=config.run.patience)
         self.form.set_locked(True)
         self.network.set_running(True)
         self._run, self._told = "", None
-        self._control = Control()
+        self._control = control or Control()
         self._thread = TrainThread(runner, config, catalog, self._context.workspace, self._control, self)
         self._thread.event.connect(self._on_event)
         self._thread.finished.connect(self._on_finished)
         self._context.set_run_active(True)
         self._thread.start()
+
+    def runnable(self) -> TrainConfig | None:
+        """The settings of the form, as a run may have them now or later; where none may, the reason is shown."""
+        config = self._config_of_form()
+        if config is not None and self.network.problems:
+            self.monitor.show_problem(self.tr("The strategy does not fit the network. See the marked fields."))
+            return None
+        return config
 
     @Slot()
     def find_rate(self) -> None:
@@ -209,6 +219,16 @@ class TrainPage(QWidget):
         """Whether the thread of a run exists; while it does, the window must not go."""
         return self._thread is not None
 
+    def is_watching(self) -> bool:
+        """Whether the run that is shown is one of another process, which goes on when the window goes."""
+        return self._thread is not None and isinstance(self._control, Watcher)
+
+    @Slot()
+    def stop_watching(self) -> None:
+        """Let the run of another process go on alone; the page is free for another."""
+        if isinstance(self._control, Watcher):
+            self._control.leave()
+
     def set_data(self, data: DataConfig, summary: str = "") -> None:
         """Train on these images from now on."""
         self.form.set_data(data, summary)
@@ -230,7 +250,7 @@ class TrainPage(QWidget):
         if self.rate_dialog is not None:
             self.rate_dialog.shut_down()
         if self._thread is not None and self._control is not None:
-            self._control.cancel()
+            self.stop_watching() if self.is_watching() else self._control.cancel()
             self._thread.wait()
 
     def showEvent(self, event: QShowEvent) -> None:
@@ -323,9 +343,10 @@ class TrainPage(QWidget):
     # Settings, data and network
 
     def _config(self) -> TrainConfig | None:
-        """What a run may begin with; where nothing may, the reason is shown."""
-        if self._thread is not None:
-            return None
+        """What a run may begin with now; where nothing may, the reason is shown."""
+        return None if self._thread is not None else self._config_of_form()
+
+    def _config_of_form(self) -> TrainConfig | None:
         try:
             config = self.form.config()
         except ConfigError as error:
@@ -442,6 +463,8 @@ class TrainPage(QWidget):
         column.addWidget(self.monitor)
         self._stack.addWidget(self.empty)
         self._stack.addWidget(self._work)
+        self.elsewhere = Elsewhere(self, self._context, column)
+        self.waiting = Waiting(self, self._context)
         line = QFrame()
         line.setFixedWidth(1)
         line.setProperty("line", True)

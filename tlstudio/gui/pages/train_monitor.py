@@ -291,7 +291,7 @@ class RunMonitor(QWidget):
             label.setProperty("role", "caption")
 
     def _build(self) -> None:
-        row = QHBoxLayout()
+        row = self.row = QHBoxLayout()
         row.setSpacing(theme.GRID)
         for button in (self.start, self.pause, self.stop, self.cancel):
             row.addWidget(button)

@@ -1,0 +1,178 @@
+"""The queue and the runs of other processes on the Train page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from gui.test_train_page import FakeEngine
+
+import tlstudio
+from tlstudio.api.config import DataConfig
+from tlstudio.gui.context import AppContext
+from tlstudio.gui.main_window import MainWindow
+from tlstudio.gui.memory import Memory
+from tlstudio.gui.pages import train_waiting
+from tlstudio.gui.pages.train import TrainPage
+from tlstudio.runs import queue
+from tlstudio.runs.lock import is_held
+from tlstudio.runs.store import list_runs
+
+
+@pytest.fixture
+def engine():
+    return FakeEngine()
+
+
+@pytest.fixture
+def context(tmp_path, catalog):
+    context = AppContext(tmp_path / "workspace")
+    context.set_catalog(catalog)
+    return context
+
+
+@pytest.fixture
+def page(qtbot, context, engine, photos, monkeypatch):
+    """A Train page on real images; runs, also those that waited, are the fake's."""
+
+    def begun(folder):
+        def runner(*arguments):
+            queue.begin(folder)
+            return engine(*arguments)
+
+        return runner
+
+    monkeypatch.setattr(train_waiting, "_begun", begun)
+    page = TrainPage(context, runner=engine)
+    qtbot.addWidget(page, before_close_func=lambda page: (engine.steps.put(None), page.shut_down()))
+    page.set_data(DataConfig(path=str(photos)))
+    return page
+
+
+def add(qtbot, page, name):
+    before = len(waiting(page))
+    page.form.set_config(
+        page.form.config().model_copy(update={"run": page.form.config().run.model_copy(update={"name": name})})
+    )
+    page.waiting.add.trigger()
+    qtbot.waitUntil(lambda: len(waiting(page)) == before + 1, timeout=20_000)
+
+
+def waiting(page):
+    return [run.name for run in page.elsewhere.runs.now.waiting]
+
+
+def wait_run(qtbot, engine, page, number):
+    qtbot.waitUntil(lambda: engine.runs == number and page.is_running() and bool(page._run), timeout=20_000)
+
+
+def test_what_waits_begins_when_a_run_has_ended(qtbot, page, engine):
+    page.start()
+    wait_run(qtbot, engine, page, 1)
+    assert not page.waiting.add.isEnabled()
+    page.waiting.prepare.trigger()
+    page.waiting.menu.aboutToShow.emit()
+    assert page.waiting.add.isEnabled()
+    add(qtbot, page, "second")
+    add(qtbot, page, "third")
+    assert page.waiting.button.text() == "2 waiting"
+    engine.put(None)
+    wait_run(qtbot, engine, page, 2)
+    assert engine.config.run.name == "second"
+    assert page.form.config().run.name == "third", "what the user was preparing is gone"
+    qtbot.waitUntil(lambda: waiting(page) == ["third"], timeout=20_000)
+
+
+def test_after_a_stop_the_next_waits_for_a_click(qtbot, page, engine):
+    add(qtbot, page, "second")
+    page.start()
+    wait_run(qtbot, engine, page, 1)
+    page.stop(keep=True)
+    with qtbot.waitSignal(page.run_ended, timeout=10_000):
+        engine.prepared()
+    assert not page.is_running()
+    assert waiting(page) == ["second"]
+    page.waiting.open()
+    page.waiting.list.start.click()
+    wait_run(qtbot, engine, page, 2)
+    assert engine.config.run.name == "second"
+
+
+def test_the_order_is_changed_and_runs_are_taken_out(qtbot, page, context):
+    for name in "abc":
+        add(qtbot, page, name)
+    page.waiting.open()
+    shown = page.waiting.list
+    assert not shown.up.isEnabled()
+    shown.down.click()
+    qtbot.waitUntil(lambda: waiting(page) == ["b", "a", "c"], timeout=20_000)
+    assert shown.list.currentItem().text() == "a"
+    shown.remove.click()
+    qtbot.waitUntil(lambda: waiting(page) == ["b", "c"], timeout=20_000)
+    assert [run.name for run in queue.waiting(context.workspace)] == ["b", "c"]
+    again = TrainPage(AppContext(context.workspace))
+    qtbot.addWidget(again)
+    again.elsewhere.runs.look()
+    qtbot.waitUntil(lambda: waiting(again) == ["b", "c"], timeout=20_000)
+    shown.hide()
+
+
+def test_while_another_process_works_it_off_the_window_does_not(qtbot, page, context, monkeypatch):
+    add(qtbot, page, "a")
+    monkeypatch.setattr("tlstudio.runs.lock.queue_holder", lambda _workspace: "process 1 on another")
+    page.elsewhere.runs.look()
+    qtbot.waitUntil(lambda: page.elsewhere.runs.now.holder != "", timeout=20_000)
+    assert not page.waiting.start_next()
+    page.waiting.open()
+    assert not page.waiting.list.start.isEnabled()
+    assert "process 1 on another" in page.waiting.list.caption.text()
+    page.waiting.list.hide()
+
+
+@pytest.mark.slow
+def test_a_run_in_the_background_survives_the_window(qtbot, context, catalog, photos, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(tlstudio.__file__).parent.parent))  # of whatever tree is tested
+    first = opened(qtbot, context, photos)
+    page = first.train_page
+    page.waiting.background.trigger()
+    qtbot.waitUntil(page.is_watching, timeout=60_000)
+    qtbot.waitUntil(lambda: page.monitor.progress.epochs_done > 0, timeout=120_000)
+    run = page._run
+    first.close()
+    qtbot.waitUntil(lambda: not first.isVisible(), timeout=20_000)
+    assert first.closer.question is None
+    (info,) = list_runs(context.workspace)
+    assert info.id == run
+    assert info.status == "running"
+    assert is_held(info.folder)
+
+    context = AppContext(context.workspace)
+    context.set_catalog(catalog)
+    second = opened(qtbot, context, photos)
+    page = second.train_page
+    qtbot.waitUntil(lambda: page.elsewhere.bar.action() == "Watch", timeout=20_000)
+    page.elsewhere.bar._action.click()
+    qtbot.waitUntil(lambda: page.monitor.progress.epochs_done > 0, timeout=60_000)
+    assert page._run == run
+    page.stop(keep=True)
+    with qtbot.waitSignal(page.run_ended, timeout=60_000):
+        pass
+    assert page.monitor.progress.end.outcome == "stopped"
+    assert (info.folder / "model.safetensors").is_file()
+    second.close()
+
+
+def opened(qtbot, context, photos):
+    window = MainWindow(context, Memory())
+    qtbot.addWidget(window)
+    window.show()
+    window.show_page("train")
+    page = window.train_page
+    page.set_data(DataConfig(path=str(photos)))
+    config = page.form.config()
+    page.form.set_config(config.model_copy(update={
+        "run": config.run.model_copy(update={"epochs": 5000, "plan": "reference"}),
+        "data": config.data.model_copy(update={"image_size": 32}),
+        "freezing": config.freezing.model_copy(update={"strategy": "freezing/head-only"}),
+    }))  # fmt: skip
+    return window

@@ -1,0 +1,226 @@
+"""The queue on the Train page: runs are added to it, ordered, taken out; the next begins by itself when a run has ended.
+
+Not after the user stopped or cancelled one: then it waits for a click. What waits stays when the window closes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, QPoint, Qt, Slot
+from PySide6.QtWidgets import QMenu, QToolButton
+
+from tlstudio.api.config import TrainConfig, parse_config
+from tlstudio.api.errors import ConfigError, UserError
+from tlstudio.api.events import Event, RunFailed, RunFinished
+from tlstudio.engine.control import Control
+from tlstudio.gui import theme
+from tlstudio.gui.context import AppContext
+from tlstudio.gui.thread import Runner
+from tlstudio.gui.widgets.background import run_in_background
+from tlstudio.registry import Catalog
+
+if TYPE_CHECKING:
+    from tlstudio.gui.pages.train import TrainPage
+    from tlstudio.gui.pages.train_waiting_list import WaitingList
+    from tlstudio.runs.store import RunInfo
+
+
+class Waiting(QObject):
+    """Other ways to start, beside Start; and a button that opens the list of waiting runs while there are any."""
+
+    def __init__(self, page: TrainPage, context: AppContext) -> None:
+        super().__init__(page)
+        self._page, self._context = page, context
+        self._preparing = False
+        self.more = QToolButton()
+        self.more.setToolTip(self.tr("Other ways to start"))
+        self.more.setAccessibleName(self.tr("Other ways to start"))
+        theme.set_icon(self.more, "caret-down")
+        self.more.setStyleSheet("QToolButton::menu-indicator { image: none; }")
+        self.menu = QMenu(self.more)
+        self.background = self.menu.addAction(self.tr("Start in the background"), page.elsewhere.start)
+        self.background.setToolTip(self.tr("In a process of its own, which goes on when the window is closed"))
+        self.prepare = self.menu.addAction(self.tr("Prepare another run"), self.begin_preparing)
+        self.add = self.menu.addAction(self.tr("Add to queue"), self.add_to_queue)
+        self.menu.setToolTipsVisible(True)
+        self.more.setMenu(self.menu)
+        self.more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.button = QToolButton()
+        self.button.setToolTip(self.tr("Runs that wait for their turn"))
+        self.button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        theme.set_icon(self.button, "queue")
+        self.button.clicked.connect(self.open)
+        self.button.hide()
+        self._list: WaitingList | None = None
+        row = page.monitor.row
+        row.insertWidget(4, self.more)  # behind the buttons of the run
+        row.addWidget(self.button)
+        page.elsewhere.runs.changed.connect(self._show)
+        page.run_ended.connect(self._run_ended)
+        context.run_active_changed.connect(self._show)
+        self.menu.aboutToShow.connect(self._enable)
+        self._enable()
+
+    @property
+    def list(self) -> WaitingList:
+        """The list over the page; made when it is first asked for."""
+        from tlstudio.gui.pages.train_waiting_list import WaitingList
+
+        if self._list is None:
+            self._list = WaitingList(self._page)
+            self._list.ordered.connect(self._order)
+            self._list.cancelled.connect(self._cancel)
+            self._list.start_wanted.connect(self.start_next)
+        return self._list
+
+    # What the user does
+
+    def may_start(self) -> bool:
+        """Whether the next could begin now."""
+        now = self._page.elsewhere.runs.now
+        return bool(now.waiting) and not now.holder and not self._page.is_running()
+
+    def may_add(self) -> bool:
+        """Whether the settings of the form are those of another run than the one that is going."""
+        return self._context.catalog is not None and (self._preparing or not self._page.is_running())
+
+    @Slot()
+    def begin_preparing(self) -> None:
+        """Let the settings be changed for another run, while one is going."""
+        self._preparing = self._page.is_running()
+        self._page.form.set_locked(False)
+        self._page.monitor.show_problem("")
+        self._context.message.emit(
+            self.tr("These settings are for another run. “Add to queue” puts it behind the one that is going.")
+        )
+
+    @Slot()
+    def add_to_queue(self) -> None:
+        """Put a run with the settings of the form at the end of the queue."""
+        catalog, config = self._context.catalog, self._page.runnable()
+        if catalog is None or config is None:
+            return
+        workspace = self._context.workspace
+
+        def added(_made: object) -> None:
+            self._context.message.emit(self.tr("The run waits in the queue."))
+            self._context.runs_changed.emit()
+
+        run_in_background(
+            self, lambda _task: _enqueue(config, catalog, workspace), done=added, failed=self._context.problem.emit
+        )
+
+    @Slot()
+    def open(self) -> None:
+        """Show the list above its button."""
+        self._fill(self.list)
+        self.list.adjustSize()
+        corner = self.button.mapToGlobal(QPoint(self.button.width(), 0))
+        self.list.move(corner - QPoint(self.list.width(), self.list.height() + theme.HALF))
+        self.list.show()
+
+    @Slot()
+    def start_next(self) -> bool:
+        """Begin the run that is the next; returns whether one began."""
+        if not self.may_start():
+            return False
+        run = self._page.elsewhere.runs.now.waiting[0]
+        try:
+            config = parse_config(run.config)
+        except ConfigError as error:
+            self._context.problem.emit(error)
+            return False
+        if self._list is not None:
+            self._list.hide()
+        draft = self._draft_of_form()
+        began = self._page.follow(_begun(run.folder), config, run=run.id)
+        if began and draft is not None:
+            self._page.form.set_config(draft)
+            self.begin_preparing()
+        return began
+
+    # What happens
+
+    @Slot(object)
+    def _run_ended(self, end: RunFinished | RunFailed | None) -> None:
+        """The next begins; not after the user ended this one by hand, or when it is only watched no longer."""
+        by_itself = isinstance(end, RunFailed) or (isinstance(end, RunFinished) and end.outcome == "completed")
+        if by_itself and not self._page.elsewhere.runs.now.going:
+            self.start_next()
+        if not self._page.is_running():
+            self._preparing = False
+
+    def _draft_of_form(self) -> TrainConfig | None:
+        """What the user was preparing; ``None`` where nothing was, or it is not valid yet."""
+        if not self._preparing:
+            return None
+        try:
+            return self._page.form.config()
+        except ConfigError:
+            return None
+
+    @Slot(object)
+    def _show(self, _changed: object = None) -> None:
+        now = self._page.elsewhere.runs.now
+        count = len(now.waiting)
+        self.button.setText(self.tr("{n} waiting").format(n=count))
+        self.button.setVisible(count > 0)
+        if self._list is not None:
+            self._fill(self._list)
+            self._list.setVisible(self._list.isVisible() and count > 0)
+        self._enable()
+
+    def _fill(self, shown: WaitingList) -> None:
+        now = self._page.elsewhere.runs.now
+        shown.show_runs(now.waiting, holder=now.holder, may_start=self.may_start())
+
+    @Slot()
+    def _enable(self) -> None:
+        running, ready = self._page.is_running(), self._context.catalog is not None
+        self.background.setEnabled(ready and not running)
+        self.prepare.setVisible(running and not self._preparing)
+        self.add.setEnabled(self.may_add())
+
+    @Slot(object)
+    def _order(self, runs: Sequence[RunInfo]) -> None:
+        from tlstudio.runs import queue
+
+        self._do(lambda: queue.arrange(runs))
+
+    @Slot(object)
+    def _cancel(self, run: RunInfo) -> None:
+        from tlstudio.runs import queue
+
+        workspace = self._context.workspace
+        self._do(lambda: queue.cancel(workspace, run))
+
+    def _do(self, work: Callable[[], object]) -> None:
+        run_in_background(self, lambda _task: work(), done=self._done, failed=self._context.problem.emit)
+
+    def _done(self, _result: object) -> None:
+        self._context.runs_changed.emit()
+
+
+def _enqueue(config: TrainConfig, catalog: Catalog, workspace: Path) -> object:
+    from tlstudio.engine.run import make_run
+
+    return make_run(config, catalog, workspace, waits=True)
+
+
+def _begun(folder: Path) -> Runner:
+    """Train a run that waits, holding the queue meanwhile."""
+
+    def runner(_config: TrainConfig, catalog: Catalog, workspace: Path, control: Control) -> Iterator[Event]:
+        from tlstudio.engine.run import resume_run
+        from tlstudio.runs.lock import hold_queue
+
+        try:
+            with hold_queue(workspace):
+                yield from resume_run(folder, catalog, workspace, control)
+        except UserError as error:
+            yield RunFailed(error=error.title, detail=error.detail, hint=error.hint)
+
+    return runner
