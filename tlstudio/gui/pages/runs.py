@@ -234,7 +234,8 @@ class RunsPage(QWidget):
         if not self._choose_wanted():
             self.view.choose(kept)
             if not self.chosen() and self.proxy.rowCount():
-                self.view.selectRow(max(0, self.view.currentIndex().row()))  # what took the place of one that is gone
+                place = max(0, min(self.view.currentIndex().row(), self.proxy.rowCount() - 1))
+                self.view.choose([self.view.shown()[place].id])  # what took the place of one that is gone
         self._settle.start()
         if self._stale:
             self.refresh()
