@@ -19,8 +19,15 @@ from tlstudio.runs.recorder import record
 from tlstudio.runs.store import create_run, read_run
 
 
+class _Waiting:
+    def may_start(self):
+        return False
+
+
 class _Page(QWidget):
-    """A Train page on which nothing runs."""
+    """A Train page on which nothing runs, with an empty queue."""
+
+    waiting = _Waiting()
 
     def is_running(self):
         return False

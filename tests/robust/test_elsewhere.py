@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from conftest import make_photos
+from filelock import FileLock
 from robust.terminal import terminal
 from robust_runs import assert_same_run
 
+import tlstudio
 from tlstudio.engine import follow
 from tlstudio.engine.control import Watcher
 from tlstudio.engine.follow import follow_run
+from tlstudio.runs.lock import LOCK_FILE
 from tlstudio.runs.queue import waiting
 from tlstudio.runs.store import list_runs, read_run
 
@@ -72,6 +79,23 @@ def test_a_run_is_watched_left_and_stopped_from_another_process(line, photos):
     assert child.wait() == 0
     assert line.call("runs", "follow", run.id) == 0
     assert line.call("runs", "pause", run.id) != 0
+
+
+@pytest.mark.slow
+def test_a_run_in_the_background_ends_while_nobody_looks(photos, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(tlstudio.__file__).parent.parent))  # of whatever tree is tested
+    settings = ("freezing.strategy=freezing/head-only", "data.image_size=32", "run.epochs=300", "run.plan=reference")
+    words = ["train", str(photos), *settings, "--detach", "--json", "--workspace", str(tmp_path / "workspace")]
+    done = subprocess.run([sys.executable, "-m", "tlstudio", *words], capture_output=True, text=True, check=True)
+    folder = Path(json.loads(done.stdout)["folder"])  # and the terminal is gone
+    left = Watcher()
+    for event in follow_run(folder, left):
+        if event.event == "EpochDone":
+            left.leave()
+    with FileLock(folder / LOCK_FILE):  # nobody reads its events any more; held until the process lets go
+        run = read_run(folder)
+    assert (run.status, run.epochs_done) == ("completed", 300)
+    assert run.model_file.is_file()
 
 
 def test_paused_from_another_process_it_holds_and_goes_on(line, photos):
