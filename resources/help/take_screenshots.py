@@ -17,7 +17,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, QTimer
 from PySide6.QtWidgets import QApplication
 
-from tlstudio.api.config import SAMPLE_DATASET, DataConfig
+from tlstudio.api.config import SAMPLE_DATASET, SAMPLE_STRATEGY, DataConfig
 from tlstudio.gui import app, theme
 from tlstudio.gui.main_window import MainWindow
 
@@ -61,7 +61,7 @@ class Tour(QObject):
         window.open_config(DataConfig(path=str(self._images)) if self._images else DataConfig(dataset=SAMPLE_DATASET))
         yield lambda: window.context.data is not None
         yield from self._take("data", ticks=3 * _SETTLE_TICKS)
-        yield from self._train({"run": {"epochs": 12}})
+        yield from self._train({"freezing": {"strategy": SAMPLE_STRATEGY}, "run": {"epochs": 12}})
         last = {"freezing": {"strategy": "freezing/last-stages"}, "augment": {"preset": "none"}}
         yield from self._train({**last, "run": {"epochs": 6, "name": "last stages"}})
         yield from self._take("train")
