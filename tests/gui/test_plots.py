@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import math
 import subprocess
 import sys
@@ -126,6 +127,30 @@ def test_nothing_is_drawn_while_nothing_changed_or_nobody_looks(curves, qtbot):
     assert curves.redraws == before
     curves.show()
     qtbot.waitUntil(lambda: len(drawn(curves.loss, "raw").x) == 50)
+
+
+def test_epochs_that_come_faster_than_they_are_drawn_reach_both_plots(curves, qtbot):
+    stream = events(epochs=1000, per_epoch=1)
+    for event in itertools.islice(stream, 20):
+        curves.feed(event)
+    for _ in range(30):  # numbers change before every turn
+        for event in itertools.islice(stream, 9):
+            curves.feed(event)
+        curves._tick()
+    done = len(curves.data.epoch_positions)
+    assert len(drawn(curves.accuracy, "val").x) > done - 15
+    assert len(drawn(curves.loss, "val").x) > done - 15
+
+
+def test_where_there_is_no_room_the_epoch_is_left_out_and_not_half_a_number(curves, qtbot):
+    for event in events():
+        curves.feed(event)
+    curves.redraw()
+    full = "epoch 4 · train 80.0 % · validation 85.0 %"
+    assert curves.accuracy.readout.text() == full
+    room = curves.width() - curves.accuracy.readout.width()
+    curves.resize(room + curves.accuracy.readout.fontMetrics().horizontalAdvance(full) // 2, 300)
+    qtbot.waitUntil(lambda: curves.accuracy.readout.text() == "train 80.0 % · validation 85.0 %")
 
 
 def test_the_best_epoch_is_marked_and_values_stand_at_the_cursor(curves, qtbot):

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QRectF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QImage, QKeyEvent, QPainter, QPen
 from PySide6.QtSvg import QSvgGenerator
-from PySide6.QtWidgets import QGraphicsItem, QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGraphicsItem, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
 from tlstudio.gui import theme
 from tlstudio.gui.widgets.curve_style import CurveStyle
 from tlstudio.gui.widgets.decimate import Peaks
+from tlstudio.gui.widgets.fitting_label import FittingLabel
 from tlstudio.gui.widgets.plot_library import pg
 from tlstudio.gui.widgets.plot_view import PlotView
 from tlstudio.gui.widgets.ranges import range_of, round_range
@@ -52,8 +53,7 @@ class CurvePlot(QWidget):
         self._strong = ""
         self._hidden: set[str] = set()
         self._title, self._percent, self._log = title, percent, False
-        self.readout = QLabel()
-        self.readout.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.readout = FittingLabel()
         theme.set_role(self.readout, "caption")
         self._heading = QLabel(title)
         theme.set_role(self._heading, "section")
@@ -194,10 +194,10 @@ class CurvePlot(QWidget):
         """Look at the same part of the horizontal axis as another plot."""
         self.view.setXLink(other.view)
 
-    def set_readout(self, text: str) -> None:
-        """Tell values beside the title, and to screen readers."""
-        if text != self.readout.text():
-            self.readout.setText(text)
+    def set_readout(self, text: str, shorter: str = "") -> None:
+        """Tell values beside the title, in fewer words where there is no room, and to screen readers."""
+        self.readout.set_texts(text, shorter or text)
+        if text != self.view.accessibleDescription():
             self.view.setAccessibleDescription(text)
 
     def set_span(self, right: float) -> None:

@@ -35,6 +35,7 @@ class RunCurves(QWidget):
         self._data = CurveData()
         self._drawn: dict[str, tuple[int, float, int]] = {}
         self._span = 0.0
+        self._turn = 0
         self.redraws = 0
         """How often the plots were drawn anew."""
         self._timer = QTimer(self)
@@ -102,16 +103,19 @@ class RunCurves(QWidget):
             self._mark_dirty()
 
     def _draw_next(self) -> bool:
-        """Draw one part whose numbers changed; returns whether there was one."""
+        """Draw one part whose numbers changed; returns whether there was one. The one that was drawn last comes last: numbers
+        that come faster than they are drawn would else leave the others as they were."""
         if not self.isVisible():
             return False
         data = self._data
         state = (id(data), self._wanted_span())
-        for name, draw, now in (
+        parts = (
             ("steps", self._draw_steps, (*state, data.version)),
             ("loss", self._draw_loss, (*state, data.epoch_version)),
             ("accuracy", self._draw_accuracy, (*state, data.epoch_version)),
-        ):
+        )
+        for name, draw, now in (*parts[self._turn :], *parts[: self._turn]):
+            self._turn = (self._turn + 1) % len(parts)
             if self._drawn.get(name) != now:
                 self._drawn[name] = now
                 self.redraws += 1
@@ -163,7 +167,10 @@ class RunCurves(QWidget):
     def _tell(self, plot: CurvePlot, position: float) -> None:
         names = ("smoothed", "val_loss") if plot is self.loss else ("train_accuracy", "val_accuracy")
         labels = (self.tr("train"), self.tr("validation"))
-        plot.set_readout(self._join(self._data.at(position), tuple(zip(names, labels, strict=True))))
+        values = self._data.at(position)
+        told = _in_words(values, dict(zip(names, labels, strict=True)))
+        epoch = [self.tr("epoch {n}").format(n=int(values["epoch"]))] if "epoch" in values else []
+        plot.set_readout(" · ".join([*epoch, *told]), " · ".join(told))
 
     def _wanted_span(self) -> float:
         return float(self._data.epochs or (self._data.epoch_positions[-1] if len(self._data.epoch_positions) else 1.0))
@@ -209,16 +216,6 @@ class RunCurves(QWidget):
             "best": CurveStyle(title=self.tr("best epoch"), color="accent", star=True),
         }
 
-    def _join(self, values: dict[str, float], parts: tuple[tuple[str, str], ...]) -> str:
-        texts = []
-        if "epoch" in values:
-            texts.append(self.tr("epoch {n}").format(n=int(values["epoch"])))
-        for name, label in parts:
-            if name in values:
-                value = values[name]
-                texts.append(f"{label} {100 * value:.1f} %" if name.endswith("accuracy") else f"{label} {value:.3g}")
-        return " · ".join(texts)
-
     def _add_export(self, plot: CurvePlot, name: str) -> None:
         button = plot.add_tool("export", self.tr("Save this plot as a picture or as numbers"))
         menu = QMenu(button)
@@ -245,3 +242,12 @@ class RunCurves(QWidget):
                 self.export_png(plot, path)
         except OSError as error:
             self.problem.emit(error)
+
+
+def _in_words(values: dict[str, float], labels: dict[str, str]) -> list[str]:
+    texts = []
+    for name, label in labels.items():
+        if name in values:
+            value = values[name]
+            texts.append(f"{label} {100 * value:.1f} %" if name.endswith("accuracy") else f"{label} {value:.3g}")
+    return texts
