@@ -35,16 +35,18 @@ class ResultCard(QFrame):
         self._reveal.clicked.connect(self._open_folder)
         text = QVBoxLayout()
         text.setSpacing(theme.HALF)
-        for label in (self.headline, self.place, self.advice):
-            text.addWidget(label)
-        text.addStretch(1)
-        buttons = QHBoxLayout()
+        text.addWidget(self.headline)
+        text.addWidget(self.place)
+        top = QHBoxLayout()
+        top.addLayout(text, 1)
         for button in (self._predict, self._show, self._reveal):
-            buttons.addWidget(button, 0, Qt.AlignmentFlag.AlignTop)
-        layout = QHBoxLayout(self)
+            top.addWidget(button, 0, Qt.AlignmentFlag.AlignTop)
+        layout = QVBoxLayout(self)
         layout.setContentsMargins(12, 8, 8, 8)
-        layout.addLayout(text, 1)
-        layout.addLayout(buttons)
+        layout.setSpacing(theme.HALF)
+        layout.addLayout(top)
+        layout.addWidget(self.advice)  # over the whole width: it may be three lines long
+        layout.addStretch(1)
 
     def show_result(self, event: RunFinished, *, folder: str, best: EpochDone | None) -> None:
         """Show how this run ended."""
