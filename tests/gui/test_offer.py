@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 import pytest
+from gui.stand_in import StandIn
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QWidget
 
 from tlstudio import safe_io
 from tlstudio.api.config import parse_config
@@ -17,20 +17,6 @@ from tlstudio.gui.widgets.background import finish_all
 from tlstudio.runs.checkpoints import FORMAT
 from tlstudio.runs.recorder import record
 from tlstudio.runs.store import create_run, read_run
-
-
-class _Waiting:
-    def may_start(self):
-        return False
-
-
-class _Page(QWidget):
-    """A Train page on which nothing runs, with an empty queue."""
-
-    waiting = _Waiting()
-
-    def is_running(self):
-        return False
 
 
 @pytest.fixture
@@ -86,7 +72,7 @@ def test_a_broken_run_is_offered_until_it_is_declined(qtbot, window, broken):
 
 
 def test_what_is_offered_goes_on_and_the_bar_goes_away(qtbot, window, broken):
-    window._pages["train"] = page = _Page()
+    window._pages["train"] = page = StandIn(window.context)
     window.stack.addWidget(page)
     wishes = []
     window.context.going_on_requested.connect(wishes.append)

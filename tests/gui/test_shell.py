@@ -8,9 +8,9 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
+from gui.stand_in import StandIn
 from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt
 from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLineEdit, QMessageBox, QWidget
 
@@ -27,44 +27,10 @@ from tlstudio.gui.widgets.palette import CommandPalette
 CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
 
 
-class _Train(QWidget):
-    """A Train page whose run ends when the test says so."""
-
-    waiting = SimpleNamespace(may_start=lambda: False, may_add=lambda: False)
-
-    def __init__(self, context):
-        super().__init__()
-        self._context, self.running, self.calls = context, False, []
-
-    def start(self):
-        self.running = True
-        self._context.set_run_active(True)
-
-    def stop(self, keep=True):
-        self.calls.append(keep)
-
-    def leave(self):
-        self.calls.append("leave")
-        return "run1"
-
-    def wait_for_end(self, seconds):
-        self.end()
-
-    def end(self):
-        self.running = False
-        self._context.set_run_active(False)
-
-    def is_running(self):
-        return self.running
-
-    def is_watching(self):
-        return False
-
-
 @pytest.fixture
 def train(window):
     """The window's Train page, replaced by the stand-in, with a run going."""
-    page = _Train(window.context)
+    page = StandIn(window.context)
     window._pages["train"] = page
     window.stack.addWidget(page)
     window.start_training()

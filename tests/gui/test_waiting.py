@@ -8,14 +8,18 @@ import pytest
 from gui.test_train_page import FakeEngine
 
 import tlstudio
-from tlstudio.api.config import DataConfig
+from tlstudio.api.config import DataConfig, read_config
+from tlstudio.api.errors import ConfigError, Problem
+from tlstudio.api.events import RunFailed
+from tlstudio.engine.run import make_run
 from tlstudio.gui.context import AppContext
 from tlstudio.gui.main_window import MainWindow
 from tlstudio.gui.memory import Memory
-from tlstudio.gui.pages import train_waiting
+from tlstudio.gui.pages.run_going_on import GoingOnBar
 from tlstudio.gui.pages.train import TrainPage
 from tlstudio.runs import queue
 from tlstudio.runs.lock import is_held
+from tlstudio.runs.standing import standing_of
 from tlstudio.runs.store import list_runs
 
 
@@ -35,14 +39,11 @@ def context(tmp_path, catalog):
 def page(qtbot, context, engine, photos, monkeypatch):
     """A Train page on real images; runs, also those that waited, are the fake's."""
 
-    def begun(folder):
-        def runner(*arguments):
-            queue.begin(folder)
-            return engine(*arguments)
+    def resume_run(folder, catalog, workspace, control):
+        queue.begin(folder)
+        return engine(read_config(folder / "config.json"), catalog, workspace, control)
 
-        return runner
-
-    monkeypatch.setattr(train_waiting, "_begun", begun)
+    monkeypatch.setattr("tlstudio.engine.run.resume_run", resume_run)
     page = TrainPage(context, runner=engine)
     qtbot.addWidget(page, before_close_func=lambda page: (engine.steps.put(None), page.shut_down()))
     page.set_data(DataConfig(path=str(photos)))
@@ -127,6 +128,102 @@ def test_while_another_process_works_it_off_the_window_does_not(qtbot, page, con
     assert not page.waiting.list.start.isEnabled()
     assert "process 1 on another" in page.waiting.list.caption.text()
     page.waiting.list.hide()
+
+
+def test_one_that_was_added_elsewhere_a_moment_ago_has_its_turn(qtbot, page, engine, context, catalog):
+    page.start()
+    wait_run(qtbot, engine, page, 1)
+    make_run(page.form.config(), catalog, context.workspace, waits=True)
+    engine.put(None)
+    wait_run(qtbot, engine, page, 2)
+
+
+@pytest.mark.parametrize("begins", [True, False])
+def test_one_that_fails_at_once_is_tried_once(qtbot, page, context, monkeypatch, begins):
+    tried = []
+
+    def resume_run(folder, *_arguments):
+        tried.append(folder)
+        if begins:
+            queue.begin(folder)
+        yield RunFailed(error="No.")
+
+    monkeypatch.setattr("tlstudio.engine.run.resume_run", resume_run)
+    add(qtbot, page, "a")
+    assert page.waiting.start_next()
+    with qtbot.waitSignal(page.run_ended, timeout=20_000):
+        pass
+    for _ in range(3):
+        with qtbot.waitSignal(page.elsewhere.runs.looked, timeout=20_000):
+            page.elsewhere.runs.look()
+    assert len(tried) == 1
+    assert not page.is_running()
+
+
+def test_while_another_process_trains_the_next_waits_for_its_end(qtbot, page, engine, context, monkeypatch):
+    going = []
+    monkeypatch.setattr(queue, "at_work", lambda _workspace: list(going))
+    add(qtbot, page, "second")
+    page.start()
+    wait_run(qtbot, engine, page, 1)
+    going.append(queue.waiting(context.workspace)[0].folder)  # whichever: it is only counted
+    engine.put(None)
+    qtbot.waitUntil(lambda: not page.is_running() and bool(page.elsewhere.runs.now.going), timeout=20_000)
+    assert engine.runs == 1
+    going.clear()
+    page.elsewhere.runs.look()  # as it does every two seconds while it can be seen
+    wait_run(qtbot, engine, page, 2)
+
+
+def test_closing_begins_no_other_run(qtbot, page, engine, context):
+    add(qtbot, page, "second")
+    window = MainWindow(context, Memory())
+    qtbot.addWidget(window)
+    window._pages["train"] = page
+    window.stack.addWidget(page)
+    window.show()
+    page.start()
+    wait_run(qtbot, engine, page, 1)
+    page.leave = lambda: "x"  # too late: its last event is on the way
+    window.closer.stop_and_close(keep=True)
+    engine.put(None)
+    qtbot.waitUntil(lambda: not window.isVisible(), timeout=20_000)
+    assert engine.runs == 1
+    assert [run.name for run in queue.waiting(context.workspace)] == ["second"]
+
+
+def test_what_is_prepared_may_be_unfinished_when_the_next_begins(qtbot, page, engine, monkeypatch):
+    page.start()
+    wait_run(qtbot, engine, page, 1)
+    page.waiting.prepare.trigger()
+    add(qtbot, page, "second")
+
+    def unfinished():
+        raise ConfigError((Problem(field="run.epochs", message="No number."),))
+
+    kept = page.form.config
+    monkeypatch.setattr(page.form, "config", unfinished)
+    said = []
+    page._context.message.connect(said.append)
+    page.waiting.add_to_queue()
+    assert "See the marked fields." in said[-1]
+    engine.put(None)
+    wait_run(qtbot, engine, page, 2)
+    monkeypatch.setattr(page.form, "config", kept)
+    assert page.waiting.may_add()
+    assert page.form.config().run.name == "second", "what the user had entered"
+    assert page.form.form.isEnabled()
+
+
+def test_a_waiting_run_is_not_offered_to_be_resumed(qtbot, page, context):
+    add(qtbot, page, "a")
+    (run,) = queue.waiting(context.workspace)
+    assert standing_of(run) is None
+    bar = GoingOnBar(context)
+    qtbot.addWidget(bar)
+    bar.show_run(run)
+    assert bar.text.text() == "This run waits for its turn."
+    assert not bar.can("resume")
 
 
 @pytest.mark.slow

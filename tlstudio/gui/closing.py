@@ -28,7 +28,6 @@ class Closer(QObject):
     def __init__(self, window: MainWindow) -> None:
         super().__init__(window)
         self._window = window
-        self._closing = False
         self._quietly = False
         self.question: QMessageBox | None = None
         self._patience = QTimer(self, singleShot=True, interval=_PATIENCE_MS)
@@ -45,12 +44,12 @@ class Closer(QObject):
             self._patience.stop()
             return True
         if page.is_watching():  # that run is of another process and goes on
-            self._closing = True
+            self._window.context.closing = True
             page.stop_watching()
             self._poll.start()
         elif self._quietly:
             self.stop_and_close(keep=True)
-        elif not self._closing and self.question is None:
+        elif not self._window.context.closing and self.question is None:
             self._ask()
         return False
 
@@ -72,8 +71,8 @@ class Closer(QObject):
         Args:
             keep: save it, so that it can go on later; else it is cancelled.
         """
-        if not self._closing:
-            self._closing = True
+        if not self._window.context.closing:
+            self._window.context.closing = True
             page = self._window.train_page
             if page is not None and keep:
                 self._window.memory.set_left(page.leave())
@@ -112,13 +111,13 @@ class Closer(QObject):
 
     @Slot(object)
     def _run_changed(self, active: bool) -> None:
-        if self._closing and not active:
+        if self._window.context.closing and not active:
             QTimer.singleShot(0, self, self._try_again)
 
     @Slot()
     def _try_again(self) -> None:
         page = self._window.train_page
-        if self._closing and (page is None or not page.is_running()):
+        if self._window.context.closing and (page is None or not page.is_running()):
             self._poll.stop()
             self._window.close()
 

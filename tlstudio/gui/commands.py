@@ -142,6 +142,18 @@ def _run(window: MainWindow) -> list[Action]:
             run=lambda: (window.show_page("train"), window.page("train").waiting.start_next()),
         ),
         Action(
+            id="run.watch", title=_tr("&Watch the run of another process"), icon="eye",
+            tip=_tr("Show on the Train page what another process trains in this workspace"),
+            enabled=lambda: window.train_page is not None and window.train_page.elsewhere.may_watch(),
+            run=lambda: window.page("train").elsewhere.watch_first(),
+        ),
+        Action(
+            id="run.unwatch", title=_tr("Stop watc&hing"), icon="eye-slash",
+            tip=_tr("Leave the run of another process alone; it goes on"),
+            enabled=lambda: window.train_page is not None and window.train_page.is_watching(),
+            run=lambda: window.page("train").stop_watching(),
+        ),
+        Action(
             id="run.stop", title=_tr("S&top and keep"), keys=("Shift+F5",), icon="stop",
             tip=_tr("End the run after this step and keep the best model so far"),
             enabled=lambda: window.context.run_active, run=window.stop_training,

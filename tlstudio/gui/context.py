@@ -75,6 +75,12 @@ class AppContext(QObject):
         self.catalog: Catalog | None = None
         self.data: OpenedData | None = None
         self.run_active = False
+        self.closing = False
+        """Whether the window goes as soon as the run has ended: no other begins."""
+
+    def may_start(self) -> bool:
+        """Whether a run could begin in this window now."""
+        return self.catalog is not None and not self.run_active and not self.closing
 
     def set_catalog(self, catalog: Catalog) -> None:
         """Plugins are loaded."""

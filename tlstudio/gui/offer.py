@@ -99,9 +99,9 @@ class Offer(QObject):
         if self._first is None:
             return
         if self._context.data is None:
-            from tlstudio.gui.pages.run_going_on import show_data_of
+            from tlstudio.gui.pages.run_images import show_images_of
 
-            show_data_of(self._context, self._first.run)
+            show_images_of(self._context, self._first.run)
         self._context.page_requested.emit("train")
         self._context.going_on_requested.emit(GoOn(run=self._first.run))
 

@@ -38,6 +38,8 @@ class RunsNow(QObject):
 
     changed = Signal(object)
     """Now."""
+    looked = Signal(object)
+    """Now: a look that nobody was waiting to repeat is over, whether or not it found something new."""
 
     def __init__(self, context: AppContext, widget: QWidget) -> None:
         super().__init__(widget)
@@ -45,6 +47,7 @@ class RunsNow(QObject):
         self._known: dict[Path, RunInfo] = {}
         self._looking: Task | None = None
         self._again = False
+        self._telling = False
         self.now = Now()
         self._timer = QTimer(self, interval=_EVERY_MS)
         self._timer.timeout.connect(self._look_if_seen)
@@ -54,6 +57,8 @@ class RunsNow(QObject):
     @Slot()
     def look(self) -> None:
         """Look at once; whoever asks while one looks is answered by another look."""
+        if self._telling:  # what others shall read anew was just looked at
+            return
         if self._looking is not None:
             self._again = True
             return
@@ -72,10 +77,14 @@ class RunsNow(QObject):
         if now != before:
             self.changed.emit(now)
         if _ids(now) != _ids(before):
+            self._telling = True
             self._context.runs_changed.emit()
+            self._telling = False
         if self._again:
             self._again = False
             self.look()
+        else:
+            self.looked.emit(now)
 
     def _failed(self, error: BaseException) -> None:
         self._looking = None

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QThread, Signal
 
 from tlstudio.api.config import TrainConfig
+from tlstudio.api.errors import UserError
 from tlstudio.api.events import Event, RateFound, RunFailed, RunFinished
 from tlstudio.engine.control import Control
 from tlstudio.registry import Catalog
@@ -28,6 +29,7 @@ Runner = Callable[[TrainConfig, Catalog, Path, Control], "Iterator[Event | Told]
 """What trains: ``runner(config, catalog, workspace, control)`` yields the events of a run; of one that was going before,
 a `Told` of all that was comes first."""
 
+_STEPS_WATCHED = 4000  # of a run so far; its plot is a few hundred pixels wide
 _STACK_BYTES = 16 * 2**20  # macOS gives a thread 512 KB, too little for numpy's and torch's deep calls
 _NICENESS = 5
 _SWITCH_SECONDS = 0.0001
@@ -57,6 +59,35 @@ def going_on(run: str, folder: Path, epochs: int | None) -> Runner:
         from tlstudio.gui.pages.train_told import with_what_was_told
 
         return with_what_was_told(run, folder, resume_run(folder, catalog, workspace, control, epochs))
+
+    return runner
+
+
+def queued(folder: Path) -> Runner:
+    """The engine's way to train a run that waits for its turn; nobody else works off the queue meanwhile."""
+
+    def runner(_config: TrainConfig, catalog: Catalog, workspace: Path, control: Control) -> Iterator[Event | Told]:
+        from tlstudio.engine.run import resume_run
+        from tlstudio.gui.pages.train_told import told_anew
+        from tlstudio.runs.lock import hold_queue
+
+        try:
+            with hold_queue(workspace):
+                yield from told_anew(resume_run(folder, catalog, workspace, control))
+        except UserError as error:
+            yield RunFailed(error=error.title, detail=error.detail, hint=error.hint)
+
+    return runner
+
+
+def watching(folder: Path) -> Runner:
+    """What a run of another process tells; the control is a `Watcher`."""
+
+    def runner(_config: TrainConfig, _catalog: Catalog, _workspace: Path, control: Control) -> Iterator[Event | Told]:
+        from tlstudio.engine.follow import follow_run
+        from tlstudio.gui.pages.train_told import told_anew
+
+        return told_anew(follow_run(folder, control, steps=_STEPS_WATCHED))
 
     return runner
 

@@ -38,11 +38,11 @@ class Standing:
 
 
 def standing_of(run: RunInfo) -> Standing | None:
-    """Where a run would go on; ``None`` where it cannot: it is going, or it is finished and has no intact checkpoint.
+    """Where a run would go on; ``None`` where it cannot: it is going or waits, or is finished and has no intact checkpoint.
 
     Reads the newest checkpoint to see whether it is intact, which takes a moment.
     """
-    if run.status == "running":
+    if run.status in ("running", "queued"):
         return None
     checkpoint, _ = newest_intact(run.folder)
     meta: dict[str, Any] = read_meta(checkpoint) if checkpoint is not None else {}

@@ -9,15 +9,16 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QCoreApplication, QObject, Qt, Signal, Slot
+from PySide6.QtCore import QCoreApplication, QObject, Qt, Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from tlstudio.api.config import TrainConfig, parse_config, with_overrides
 from tlstudio.api.errors import ConfigError
-from tlstudio.data.moved import current, relocated
+from tlstudio.data.moved import current
 from tlstudio.gui import theme
 from tlstudio.gui.context import AppContext, GoOn
 from tlstudio.gui.pages.moved_images import MovedImages
+from tlstudio.gui.pages.run_images import show_images_of
 from tlstudio.gui.widgets.background import Task, run_in_background
 from tlstudio.runs.standing import Standing, standing_of
 from tlstudio.runs.store import RunInfo
@@ -32,7 +33,7 @@ class GoingOn(QObject):
 
     def possible(self) -> bool:
         """Whether a run could begin now."""
-        return not self._context.run_active and self._context.catalog is not None
+        return self._context.may_start()
 
     def resume(self, run: RunInfo) -> None:
         """Go on as it was meant."""
@@ -59,7 +60,7 @@ class GoingOn(QObject):
         except ConfigError as error:
             self._context.problem.emit(error)
             return
-        show_data_of(self._context, run)
+        show_images_of(self._context, run)
         self._context.page_requested.emit("train")
         self._context.config_requested.emit(config)
 
@@ -71,9 +72,6 @@ class GoingOn(QObject):
 
 class GoingOnBar(QFrame):
     """Says where one run stands, with the buttons that go with it. Always as high, so that nothing jumps."""
-
-    changed = Signal()
-    """Where the run stands is known, or another run is shown."""
 
     def __init__(self, context: AppContext, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -127,12 +125,14 @@ class GoingOnBar(QFrame):
             self._looking.cancel()
         same = run is not None and self._run is not None and run.id == self._run.id
         self._run, self._looking = run, None
-        if run is None or not same:
+        if run is None or not same or run.status in ("running", "queued"):
             self._show(None)
         if run is None:
             self.text.setText("")
         elif run.status == "running":
             self.text.setText(self.tr("This run is going."))
+        elif run.status == "queued":
+            self.text.setText(self.tr("This run waits for its turn."))
         else:
             self._look()
 
@@ -188,7 +188,6 @@ class GoingOnBar(QFrame):
         self.extend.setVisible(standing is not None and standing.finished and not gone)
         self.other.setVisible(model)
         self._enable()
-        self.changed.emit()
 
     def _enable(self) -> None:
         for button, what in ((self.resume, "resume"), (self.extend, "extend"), (self.other, "continue")):
@@ -221,17 +220,6 @@ def where_text(standing: Standing) -> str:
 def continued(run: RunInfo) -> TrainConfig:
     """The settings of a new run that begins with the result of another one; raises `ConfigError`."""
     return with_overrides(parse_config(run.config), [f"model.weights={run.id}", 'run.name=""'])
-
-
-def show_data_of(context: AppContext, run: RunInfo) -> None:
-    """Open the images of a run, unless they are open."""
-    try:
-        data = relocated(parse_config(run.config).data, context.workspace)
-    except ConfigError:
-        return  # whoever trains says what is wrong
-    opened = None if context.data is None else (context.data.config.path, context.data.config.dataset)
-    if opened != (data.path, data.dataset) and (data.path is not None or data.dataset is not None):
-        context.data_requested.emit(type(data)(path=data.path, dataset=data.dataset, options=data.options))
 
 
 def above(page: QWidget, bar: QWidget) -> QWidget:

@@ -17,10 +17,11 @@ from tlstudio.gui.context import AppContext
 from tlstudio.gui.memory import Memory
 from tlstudio.gui.pages.run_details import RunDetails
 from tlstudio.gui.pages.run_going_on import GoingOnBar, above
+from tlstudio.gui.pages.run_images import show_images_of
 from tlstudio.gui.pages.runs_bar import RunsBar
 from tlstudio.gui.pages.runs_edit import RunEdits
 from tlstudio.gui.pages.runs_model import RunFilter, RunTable, title_of_run
-from tlstudio.gui.pages.runs_reproduce import Reproducer, open_data
+from tlstudio.gui.pages.runs_reproduce import Reproducer
 from tlstudio.gui.pages.runs_view import RunsView
 from tlstudio.gui.widgets.background import Task, run_in_background
 from tlstudio.gui.widgets.comparison import open_comparison
@@ -142,14 +143,14 @@ class RunsPage(QWidget):
         if not self.can("again"):
             return
         try:
-            config = parse_config(self.chosen()[0].config)
+            run = self.chosen()[0]
+            config = parse_config(run.config)
         except ConfigError as error:
             self._context.problem.emit(error)
             return
+        show_images_of(self._context, run)
         self._context.page_requested.emit("train")
-        open_data(self._context, config.data)
         self._context.config_requested.emit(config)
-        self._context.page_requested.emit("train")
 
     @Slot()
     def reveal(self) -> None:

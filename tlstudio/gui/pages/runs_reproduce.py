@@ -5,9 +5,10 @@ from __future__ import annotations
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QMessageBox, QWidget
 
-from tlstudio.api.config import DataConfig, parse_config
+from tlstudio.api.config import parse_config
 from tlstudio.api.errors import ConfigError
 from tlstudio.gui.context import AppContext
+from tlstudio.gui.pages.run_images import show_images_of
 from tlstudio.gui.pages.runs_model import title_of_run
 from tlstudio.gui.widgets.background import Task, run_in_background
 from tlstudio.runs.store import RunInfo
@@ -33,7 +34,7 @@ class Reproducer(QObject):
 
     def may_start(self) -> bool:
         """Whether a run could start now."""
-        return not self.busy and not self._context.run_active and self._context.catalog is not None
+        return not self.busy and self._context.may_start()
 
     def start(self, run: RunInfo) -> None:
         """Do it again."""
@@ -61,7 +62,7 @@ class Reproducer(QObject):
             return
         if not found:
             self._context.message.emit(self.tr("Same settings, versions, images and split as then."))
-        open_data(self._context, config.data)
+        show_images_of(self._context, run)
         self._context.page_requested.emit("train")
         self._context.start_requested.emit(config)
 
@@ -82,9 +83,3 @@ class Reproducer(QObject):
         self._task = None
         self.changed.emit()
         self._context.problem.emit(error)
-
-
-def open_data(context: AppContext, data: DataConfig) -> None:
-    """Open the images of a run, unless they are."""
-    if context.data is None or (context.data.config.path, context.data.config.dataset) != (data.path, data.dataset):
-        context.data_requested.emit(DataConfig(path=data.path, dataset=data.dataset, options=data.options))

@@ -95,10 +95,11 @@ class TrainPage(QWidget):
     @Slot()
     def start(self) -> bool:
         """Train with the settings of the form; returns whether a run began. Problems are shown at their fields."""
-        catalog, config = self._context.catalog, self.runnable() if self._thread is None else None
-        if catalog is None or config is None:
+        config = self.runnable() if self._context.may_start() else None
+        if config is None:
             return False
-        self._begin(self._runner, config, catalog)
+        self.waiting.preparing = False  # they are those of this run now
+        self._begin(self._runner, config)
         return True
 
     @Slot(object)
@@ -115,12 +116,12 @@ class TrainPage(QWidget):
             run: its id, where it has one.
             control: `Watcher` for the run of another process.
         """
-        catalog = self._context.catalog
-        if self._thread is not None or catalog is None:
+        if not self._context.may_start():
             return False
-        self.form.set_config(config)
+        if not self.waiting.preparing:
+            self.form.set_config(config)
         self._ended.discard(run)
-        self._begin(runner, config, catalog, control)
+        self._begin(runner, config, control)
         return True
 
     @Slot(object)
@@ -133,11 +134,13 @@ class TrainPage(QWidget):
             return False
         return self.follow(going_on(wish.run.id, wish.run.folder, wish.epochs), config)
 
-    def _begin(self, runner: Runner, config: TrainConfig, catalog: Catalog, control: Control | None = None) -> None:
+    def _begin(self, runner: Runner, config: TrainConfig, control: Control | None = None) -> None:
+        catalog = self._context.catalog
+        assert catalog is not None
         self._stack.setCurrentWidget(self._work)
         self.curves.clear()
         self.monitor.begin(patience=config.run.patience)
-        self.form.set_locked(True)
+        self.form.set_locked(not self.waiting.preparing)
         self.network.set_running(True)
         self._run, self._told = "", None
         self._control = control or Control()
@@ -150,14 +153,16 @@ class TrainPage(QWidget):
     def runnable(self) -> TrainConfig | None:
         """The settings of the form, as a run may have them now or later; where none may, the reason is shown."""
         config = self._config_of_form()
-        if config is not None and self.network.problems:
-            self.monitor.show_problem(self.tr("The strategy does not fit the network. See the marked fields."))
+        if config is not None and self._thread is None and self.network.problems:  # during a run those of its network
+            self._say(self.tr("The strategy does not fit the network. See the marked fields."))
             return None
         return config
 
     @Slot()
     def find_rate(self) -> None:
         """Search for a learning rate for the settings of the form."""
+        if self._thread is not None:
+            self._say(self.tr("A learning rate is searched for when no run is going."))
         catalog, config = self._context.catalog, self._config()
         if self.rate_dialog is not None or catalog is None or config is None:
             return
@@ -350,12 +355,19 @@ class TrainPage(QWidget):
         try:
             config = self.form.config()
         except ConfigError as error:
-            self.monitor.show_problem(self.tr("{title} See the marked fields.").format(title=error.title))
+            self._say(self.tr("{title} See the marked fields.").format(title=error.title))
             return None
         if config.data.path is None and config.data.dataset is None:
-            self.monitor.show_problem(self.tr("Open a folder of images first."))
+            self._say(self.tr("Open a folder of images first."))
             return None
         return config
+
+    def _say(self, problem: str) -> None:
+        """Say why nothing begins: beside Start, or where a run is going, whose state stands there, in the status bar."""
+        if self._thread is None:
+            self.monitor.show_problem(problem)
+        else:
+            self._context.message.emit(problem)
 
     @Slot()
     def _rate_dialog_closed(self) -> None:

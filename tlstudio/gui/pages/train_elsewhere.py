@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,11 +10,10 @@ from PySide6.QtWidgets import QVBoxLayout
 
 from tlstudio.api.config import TrainConfig, parse_config
 from tlstudio.api.errors import ConfigError
-from tlstudio.api.events import Event
-from tlstudio.engine.control import Control, Watcher
+from tlstudio.engine.control import Watcher
 from tlstudio.gui.context import AppContext
 from tlstudio.gui.runs_now import RunsNow
-from tlstudio.gui.thread import Runner
+from tlstudio.gui.thread import watching
 from tlstudio.gui.widgets.background import run_in_background
 from tlstudio.gui.widgets.info_bar import InfoBar
 from tlstudio.registry import Catalog
@@ -23,8 +21,6 @@ from tlstudio.registry import Catalog
 if TYPE_CHECKING:
     from tlstudio.gui.pages.train import TrainPage
     from tlstudio.runs.store import RunInfo
-
-_STEPS = 4000  # of a run so far; its plot is a few hundred pixels wide
 
 
 class Elsewhere(QObject):
@@ -65,7 +61,16 @@ class Elsewhere(QObject):
             self._context.problem.emit(error)
             return False
         self._context.page_requested.emit("train")
-        return self._page.follow(_watching(run.folder), config, run=run.id, control=Watcher())
+        return self._page.follow(watching(run.folder), config, run=run.id, control=Watcher())
+
+    def may_watch(self) -> bool:
+        """Whether another process trains a run that could be shown here."""
+        return bool(self.runs.now.going) and self._context.may_start()
+
+    def watch_first(self) -> None:
+        """Show the run that another process has trained longest."""
+        if self.may_watch():
+            self.watch(self.runs.now.going[0])
 
     @Slot()
     def start(self) -> None:
@@ -85,7 +90,7 @@ class Elsewhere(QObject):
     def _started(self, run: RunInfo | None, config: TrainConfig) -> None:
         self._starting = False
         self._context.runs_changed.emit()
-        if run is not None:
+        if run is not None and not self._context.closing:
             self.watch(run, config)
 
     def _failed(self, error: BaseException) -> None:
@@ -100,21 +105,12 @@ class Elsewhere(QObject):
             said, action, run = (text, "watching"), self.tr("Stop watching"), self._page.stop_watching
         elif going and not self._page.is_running():
             text = self.tr("Another process trains “{name}”.").format(name=going[0].name)
-            said, action, run = (text, going[0].id), self.tr("Watch"), lambda: self.watch(going[0])
+            said, action, run = (text, going[0].id), self.tr("Watch"), self.watch_first
         else:
             said, action, run = ("", ""), "", None
         if said != self._said:
             self._said = said
-            self.bar.show_lines([said[0]], action, run)
-
-
-def _watching(folder: Path) -> Runner:
-    def runner(_config: TrainConfig, _catalog: Catalog, _workspace: Path, control: Control) -> Iterator[Event]:
-        from tlstudio.engine.follow import follow_run
-
-        return follow_run(folder, control, steps=_STEPS)
-
-    return runner
+            self.bar.show_lines([said[0]], action, run, closable=said[1] != "watching")
 
 
 def _detached(config: TrainConfig, catalog: Catalog, workspace: Path) -> RunInfo | None:

@@ -110,6 +110,11 @@ class RunMonitor(QWidget):
             self.add_note(note)
         self._show_all()
 
+    def add_ways(self, beside: QWidget, end: QWidget) -> None:
+        """Put a widget behind the buttons of a run, and one at the end of their row."""
+        self._row.insertWidget(self._row.indexOf(self.cancel) + 1, beside)
+        self._row.addWidget(end)
+
     def set_state(self, state: State) -> None:
         """Offer what can be done in this state."""
         before, self.state = self.state in _STILL, state
@@ -124,8 +129,7 @@ class RunMonitor(QWidget):
         active = state != "idle"
         self.start.setVisible(not active)
         self.pause.setVisible(active)
-        for button in (self.pause, self.stop, self.cancel):
-            button.setEnabled(state in ("running", "paused"))
+        self.pause.setEnabled(state in ("running", "paused"))
         self.stop.setEnabled(state in ("running", *_STILL))
         self.stop.setVisible(active)
         self.cancel.setVisible(active)
@@ -291,7 +295,7 @@ class RunMonitor(QWidget):
             label.setProperty("role", "caption")
 
     def _build(self) -> None:
-        row = self.row = QHBoxLayout()
+        row = self._row = QHBoxLayout()
         row.setSpacing(theme.GRID)
         for button in (self.start, self.pause, self.stop, self.cancel):
             row.addWidget(button)

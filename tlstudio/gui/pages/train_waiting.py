@@ -5,7 +5,7 @@ Not after the user stopped or cancelled one: then it waits for a click. What wai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,12 +13,12 @@ from PySide6.QtCore import QObject, QPoint, Qt, Slot
 from PySide6.QtWidgets import QMenu, QToolButton
 
 from tlstudio.api.config import TrainConfig, parse_config
-from tlstudio.api.errors import ConfigError, UserError
-from tlstudio.api.events import Event, RunFailed, RunFinished
-from tlstudio.engine.control import Control
+from tlstudio.api.errors import ConfigError
+from tlstudio.api.events import RunFailed, RunFinished
 from tlstudio.gui import theme
 from tlstudio.gui.context import AppContext
-from tlstudio.gui.thread import Runner
+from tlstudio.gui.runs_now import Now
+from tlstudio.gui.thread import queued
 from tlstudio.gui.widgets.background import run_in_background
 from tlstudio.registry import Catalog
 
@@ -34,7 +34,10 @@ class Waiting(QObject):
     def __init__(self, page: TrainPage, context: AppContext) -> None:
         super().__init__(page)
         self._page, self._context = page, context
-        self._preparing = False
+        self.preparing = False
+        """Whether the form has the settings of another run than the one that is going: whoever begins leaves them there."""
+        self._due = False  # the next begins as soon as it is known which that is
+        self._begun = ""
         self.more = QToolButton()
         self.more.setToolTip(self.tr("Other ways to start"))
         self.more.setAccessibleName(self.tr("Other ways to start"))
@@ -55,10 +58,9 @@ class Waiting(QObject):
         self.button.clicked.connect(self.open)
         self.button.hide()
         self._list: WaitingList | None = None
-        row = page.monitor.row
-        row.insertWidget(4, self.more)  # behind the buttons of the run
-        row.addWidget(self.button)
+        page.monitor.add_ways(self.more, self.button)
         page.elsewhere.runs.changed.connect(self._show)
+        page.elsewhere.runs.looked.connect(self._begin_what_is_due)
         page.run_ended.connect(self._run_ended)
         context.run_active_changed.connect(self._show)
         self.menu.aboutToShow.connect(self._enable)
@@ -81,18 +83,18 @@ class Waiting(QObject):
     def may_start(self) -> bool:
         """Whether the next could begin now."""
         now = self._page.elsewhere.runs.now
-        return bool(now.waiting) and not now.holder and not self._page.is_running()
+        return bool(now.waiting) and not now.holder and self._context.may_start()
 
     def may_add(self) -> bool:
         """Whether the settings of the form are those of another run than the one that is going."""
-        return self._context.catalog is not None and (self._preparing or not self._page.is_running())
+        return self._context.catalog is not None and (self.preparing or not self._page.is_running())
 
     @Slot()
     def begin_preparing(self) -> None:
         """Let the settings be changed for another run, while one is going."""
-        self._preparing = self._page.is_running()
+        self.preparing = self._page.is_running()
         self._page.form.set_locked(False)
-        self._page.monitor.show_problem("")
+        self._enable()
         self._context.message.emit(
             self.tr("These settings are for another run. “Add to queue” puts it behind the one that is going.")
         )
@@ -135,32 +137,29 @@ class Waiting(QObject):
             return False
         if self._list is not None:
             self._list.hide()
-        draft = self._draft_of_form()
-        began = self._page.follow(_begun(run.folder), config, run=run.id)
-        if began and draft is not None:
-            self._page.form.set_config(draft)
-            self.begin_preparing()
-        return began
+        self._begun = run.id
+        return self._page.follow(queued(run.folder), config, run=run.id)
 
     # What happens
 
     @Slot(object)
     def _run_ended(self, end: RunFinished | RunFailed | None) -> None:
-        """The next begins; not after the user ended this one by hand, or when it is only watched no longer."""
-        by_itself = isinstance(end, RunFailed) or (isinstance(end, RunFinished) and end.outcome == "completed")
-        if by_itself and not self._page.elsewhere.runs.now.going:
-            self.start_next()
-        if not self._page.is_running():
-            self._preparing = False
+        """The next shall begin; not after the user ended this one by hand, or when it is only watched no longer.
 
-    def _draft_of_form(self) -> TrainConfig | None:
-        """What the user was preparing; ``None`` where nothing was, or it is not valid yet."""
-        if not self._preparing:
-            return None
-        try:
-            return self._page.form.config()
-        except ConfigError:
-            return None
+        Which one that is, is looked up first: others may have added runs, or have begun them. The page has asked for that.
+        """
+        self._due = isinstance(end, RunFailed) or (isinstance(end, RunFinished) and end.outcome == "completed")
+        self.preparing = self.preparing and self._due
+
+    @Slot(object)
+    def _begin_what_is_due(self, now: Now) -> None:
+        """Begin the next, when no other process trains; one that could not begin the last time waits for a click."""
+        if not self._due or now.going:
+            return
+        self._due = False
+        if now.waiting and now.waiting[0].id != self._begun:
+            self.start_next()
+        self.preparing = self.preparing and self._page.is_running()
 
     @Slot(object)
     def _show(self, _changed: object = None) -> None:
@@ -181,7 +180,7 @@ class Waiting(QObject):
     def _enable(self) -> None:
         running, ready = self._page.is_running(), self._context.catalog is not None
         self.background.setEnabled(ready and not running)
-        self.prepare.setVisible(running and not self._preparing)
+        self.prepare.setVisible(running and not self.preparing)
         self.add.setEnabled(self.may_add())
 
     @Slot(object)
@@ -208,19 +207,3 @@ def _enqueue(config: TrainConfig, catalog: Catalog, workspace: Path) -> object:
     from tlstudio.engine.run import make_run
 
     return make_run(config, catalog, workspace, waits=True)
-
-
-def _begun(folder: Path) -> Runner:
-    """Train a run that waits, holding the queue meanwhile."""
-
-    def runner(_config: TrainConfig, catalog: Catalog, workspace: Path, control: Control) -> Iterator[Event]:
-        from tlstudio.engine.run import resume_run
-        from tlstudio.runs.lock import hold_queue
-
-        try:
-            with hold_queue(workspace):
-                yield from resume_run(folder, catalog, workspace, control)
-        except UserError as error:
-            yield RunFailed(error=error.title, detail=error.detail, hint=error.hint)
-
-    return runner

@@ -27,10 +27,10 @@ class InfoBar(QFrame):
         self._action = QPushButton()
         self._action.clicked.connect(self._act)
         self._run: Callable[[], object] | None = None
-        close = QToolButton(toolTip=self.tr("Hide"))
-        close.setAccessibleName(self.tr("Hide this message"))
-        theme.set_icon(close, "x", "muted")
-        close.clicked.connect(self.hide)
+        self._close = QToolButton(toolTip=self.tr("Hide"))
+        self._close.setAccessibleName(self.tr("Hide this message"))
+        theme.set_icon(self._close, "x", "muted")
+        self._close.clicked.connect(self.hide)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(16, 4, 8, 4)
         layout.setSpacing(theme.GRID)
@@ -38,11 +38,14 @@ class InfoBar(QFrame):
         layout.addWidget(self._text, 1)
         layout.addWidget(self._more)
         layout.addWidget(self._action)
-        layout.addWidget(close)
+        layout.addWidget(self._close)
         self.hide()
 
-    def show_lines(self, lines: Sequence[str], action: str = "", run: Callable[[], object] | None = None) -> None:
+    def show_lines(
+        self, lines: Sequence[str], action: str = "", run: Callable[[], object] | None = None, *, closable: bool = True
+    ) -> None:
         """Show these sentences, and a button that does something about it; no sentence hides the bar."""
+        self._close.setVisible(closable)
         self._run = run
         self._action.setText(action)
         self._action.setVisible(run is not None)
