@@ -57,6 +57,7 @@ class EvaluatePage(QWidget):
         self._store: ThumbnailStore | None = None
         self._shown_run = ""
         self.picker = RunPicker(context)
+        context.runs_changed.connect(self._runs_changed)
         self.picker.chosen.connect(self._evaluate)
         self.picker.listed.connect(self._listed)
         self.no_runs = EmptyState(
@@ -171,6 +172,11 @@ class EvaluatePage(QWidget):
         splitter.setSizes([400, 260])
         splitter.setChildrenCollapsible(False)
         return splitter
+
+    @Slot()
+    def _runs_changed(self) -> None:
+        if self.isVisible():
+            self.picker.refresh()
 
     def showEvent(self, event: QShowEvent) -> None:
         """Read the list of runs whenever the page comes up."""

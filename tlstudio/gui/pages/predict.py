@@ -46,6 +46,7 @@ class PredictPage(QWidget):
         self._store: ThumbnailStore | None = None
         self.setAcceptDrops(True)
         self.picker = RunPicker(context)
+        context.runs_changed.connect(self._runs_changed)
         self.picker.chosen.connect(self._run_chosen)
         self.picker.listed.connect(self._choose_view)
         self.model = RowsModel(self._describe, self)
@@ -179,6 +180,11 @@ class PredictPage(QWidget):
         if paths:
             event.acceptProposedAction()
             self.add_paths(paths)
+
+    @Slot()
+    def _runs_changed(self) -> None:
+        if self.isVisible():
+            self.picker.refresh()
 
     def showEvent(self, event: QShowEvent) -> None:
         """Read the list of runs whenever the page comes up."""

@@ -14,7 +14,7 @@ from tlstudio.runs.store import RunInfo, list_runs
 
 
 class RunPicker(QComboBox):
-    """Follows the workspace; keeps the choice while the list changes around it."""
+    """Lists the runs when its page says so; keeps the choice while the list changes around it."""
 
     chosen = Signal(object)
     """RunInfo or None: another run is chosen."""
@@ -33,7 +33,6 @@ class RunPicker(QComboBox):
         self.setMinimumContentsLength(46)
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.currentIndexChanged.connect(self._changed)
-        context.runs_changed.connect(self.refresh)
         context.run_requested.connect(self.choose)
 
     def run(self) -> RunInfo | None:
