@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
+from tlstudio.api.dataset import TRAIN
+
 if TYPE_CHECKING:
     from tlstudio.api.config import DataConfig
     from tlstudio.api.dataset import ImageSet
@@ -21,6 +23,14 @@ class OpenedData:
 
     config: DataConfig
     images: ImageSet
+
+    @property
+    def training_images(self) -> int:
+        """About how many are trained on; the run counts them."""
+        splits, config = self.images.splits, self.config
+        if splits is not None and config.split == "auto" and (own := int((splits == TRAIN).sum())):
+            return own
+        return round(len(self.images) * (1.0 - config.val_fraction))
 
 
 @dataclass(frozen=True, kw_only=True)
