@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
-from tlstudio.api.dataset import TRAIN
-
 if TYPE_CHECKING:
     from tlstudio.api.config import DataConfig
     from tlstudio.api.dataset import ImageSet
@@ -27,6 +25,8 @@ class OpenedData:
     @property
     def training_images(self) -> int:
         """About how many are trained on; the run counts them."""
+        from tlstudio.api.dataset import TRAIN  # nothing for the first paint
+
         splits, config = self.images.splits, self.config
         if splits is not None and config.split == "auto" and (own := int((splits == TRAIN).sum())):
             return own

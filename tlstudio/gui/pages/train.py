@@ -132,8 +132,8 @@ class TrainPage(QWidget):
         self.form.set_locked(not self.waiting.preparing)
         self.network.set_running(True)
         self._told = None
-        self._context.set_run_active(True)
         self.session.begin(runner, config, run=run, control=control)
+        self._context.set_run_active(True)
 
     def runnable(self) -> TrainConfig | None:
         """The settings of the form, as a run may have them now or later; where none may, the reason is shown."""
