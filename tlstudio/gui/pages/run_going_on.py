@@ -114,8 +114,10 @@ class GoingOnBar(QFrame):
         self._show(None)
 
     def show_runs(self, runs: Sequence[RunInfo]) -> None:
-        """Show where the chosen run stands, if it is one."""
+        """Show where the chosen run stands, if it is one; of several, how many they are."""
         self.show_run(runs[0] if len(runs) == 1 else None)
+        if len(runs) != 1:
+            self.text.setText(self.tr("{n} runs are chosen.").format(n=len(runs)) if runs else "")
 
     def show_run(self, run: RunInfo | None) -> None:
         """Show another run; ``None`` for none."""

@@ -68,7 +68,7 @@ def columns() -> tuple[Column, ...]:
             name="status", title=_tr("Status"), text=lambda run: f"{_MARKS[run.status]} {status_text(run.status)}", width=84,
             tip=lambda run: run.error,
         ),
-        Column(name="epochs", title=_tr("Epochs"), text=_epochs, width=62, key=lambda run: run.epochs_done, right=True),
+        Column(name="epochs", title=_tr("Epochs"), text=_epochs, width=84, key=lambda run: run.epochs_done, right=True),
         Column(
             name="best_epoch", title=_tr("Best epoch"), width=84,
             text=lambda run: str(run.best_epoch + 1) if run.best_epoch >= 0 else "–",
