@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+from tlstudio import faults
 from tlstudio.api.config import parse_config
 from tlstudio.api.errors import UserError
 from tlstudio.api.events import EpochDone, RunFinished, StepDone
@@ -19,6 +20,7 @@ from tlstudio.runs import store
 from tlstudio.runs.lock import HOLDER_FILE, hold
 from tlstudio.runs.notes import NOTES_FILE, RunNotes, read_notes, write_notes
 from tlstudio.runs.recorder import record
+from tlstudio.runs.replay import read_events
 from tlstudio.runs.store import create_run, delete_run, list_runs, read_run, restore_run
 
 
@@ -76,6 +78,24 @@ def test_what_went_on_is_read_again(workspace, reads):
     store.heartbeat(folder)
     assert list_runs(workspace)[0].status == "running"
     assert read_run(folder).status == "running"
+
+
+@pytest.mark.parametrize("fault", ["fsync:EIO@1", "append:ENOSPC@1"])
+def test_an_event_that_could_not_be_written_at_once_is_there_once(workspace, fault):
+    folder = make_run(workspace, ended=False)
+    before = list(read_events(folder))
+
+    def patiently(action):
+        try:
+            action()
+        except OSError:
+            action()
+        return ()
+
+    with faults.injected(fault) as switch:
+        list(record([epoch(1)], folder, patiently=patiently))
+    assert switch.seen > 1
+    assert [event.event for event in list(read_events(folder))[len(before) :]] == ["EpochDone"]
 
 
 def test_a_spoilt_cache_costs_time_alone(workspace, tlstudio_home):
