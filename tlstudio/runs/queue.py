@@ -15,7 +15,7 @@ from typing import Any
 from tlstudio import safe_io
 from tlstudio.api.config import TrainConfig
 from tlstudio.api.errors import UserError
-from tlstudio.runs.lock import hold_still, is_held, process_of
+from tlstudio.runs.lock import HOLDER_FILE, hold_still, is_held, process_of
 from tlstudio.runs.store import QUEUED_FILE, RunInfo, create_run, read_run, runs_folder, to_trash
 
 
@@ -82,8 +82,8 @@ def begin(folder: Path) -> None:
 
 def at_work(workspace: Path) -> list[Path]:
     """Folders of runs that other processes of this machine are training now."""
-    held = [(entry, process_of(entry)) for entry in _entries(workspace) if is_held(entry)]
-    return [entry for entry, process in held if process is not None and process[0] != os.getpid()]
+    named = ((folder, process_of(folder)) for folder in _folders(workspace, HOLDER_FILE))
+    return [folder for folder, process in named if process is not None and process[0] != os.getpid() and is_held(folder)]
 
 
 def _require_waiting(run: RunInfo) -> None:
@@ -95,13 +95,11 @@ def _waits(folder: Path) -> bool:
     return (folder / QUEUED_FILE).is_file()
 
 
-def _folders(workspace: Path) -> list[Path]:
-    return [entry for entry in _entries(workspace) if _waits(entry)]
-
-
-def _entries(workspace: Path) -> list[Path]:
+def _folders(workspace: Path, having: str = QUEUED_FILE) -> list[Path]:
+    """The run folders that have a file of this name; of thousands few have."""
     try:
-        return [entry for entry in runs_folder(workspace).iterdir() if not entry.name.startswith(".")]
+        with os.scandir(runs_folder(workspace)) as entries:
+            return [Path(entry.path) for entry in entries if entry.name[0] != "." and os.path.exists(f"{entry.path}/{having}")]
     except OSError:
         return []
 
