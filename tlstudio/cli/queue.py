@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tlstudio.cli import output
+from tlstudio.cli import output, trash
 from tlstudio.cli.session import Session, session_of
 
 if TYPE_CHECKING:
@@ -113,16 +113,9 @@ def cancel(
     context: typer.Context, runs: Annotated[list[str], typer.Argument(metavar="RUN...")], as_json: AsJson = False
 ) -> None:
     """Take waiting runs out of the queue; they move to the workspace's trash folder."""
-    from tlstudio.runs import queue
+    from tlstudio.runs.queue import cancel as take_out
 
-    session = session_of(context)
-    infos = [session.run(text) for text in runs]
-    moved = [{"id": info.id, "trash": str(queue.cancel(session.workspace, info))} for info in infos]
-    if as_json:
-        output.print_json(moved)
-    else:
-        for item in moved:
-            output.print_line(f"Moved {item['id']} to {item['trash']}")
+    trash.move(context, runs, take_out, as_json=as_json)
 
 
 def _work_off(session: Session, *, as_json: bool) -> int:
