@@ -11,14 +11,14 @@ import threading
 import pytest
 import torch
 from conftest import make_photos
-from robust_runs import assert_same_run, folder_of, resume, story
+from robust_runs import assert_same_run, folder_of, newest, resume, story
 from training import run
 
 from tlstudio.api.config import DataConfig
 from tlstudio.api.errors import ExitCode, UserError
 from tlstudio.data.curation import Curation
 from tlstudio.data.edits import Exclude
-from tlstudio.engine import checkpoint, loop
+from tlstudio.engine import loop
 from tlstudio.engine.control import Control
 from tlstudio.runs.checkpoints import list_checkpoints, verify_run
 from tlstudio.runs.lock import hold, is_held
@@ -220,7 +220,7 @@ def test_the_weights_and_their_pull_are_those_of_the_beginning(tiny_catalog, pho
 
 def test_frozen_tensors_are_kept_once(tiny_catalog, photos, tmp_path):
     events = run(tiny_catalog, tmp_path, f"data.path={photos}", "run.epochs=1")
-    state, _ = checkpoint.load_checkpoint(folder_of(events))
+    state, _ = newest(folder_of(events))
     assert "conv1.weight" in state["best"]["weights"]["same"]
 
 
