@@ -21,6 +21,7 @@ _WINDOW = """
 import json, sys
 from pathlib import Path
 from tlstudio.api.config import parse_config
+from tlstudio.cli import leave
 from tlstudio.gui import startup
 from tlstudio.gui.app import run_window
 
@@ -36,7 +37,7 @@ def ready(self, device):
     assert window.train_page.start()
 
 startup.Startup._warmed = ready
-sys.exit(run_window(workspace=workspace))
+leave.at_once(run_window(workspace=workspace))  # as the program does
 """
 
 

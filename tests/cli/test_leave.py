@@ -62,3 +62,23 @@ def test_a_caller_within_a_program_gets_the_status_back():
     code = "import torch; from tlstudio.cli.app import main; print(main(['--version']))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "0"
+
+
+_WINDOW = """
+import os, sys
+os.environ["QT_QPA_PLATFORM"] = "offscreen"
+import torch
+from PySide6.QtWidgets import QApplication, QWidget
+from tlstudio.cli import leave
+
+app, window = QApplication([]), QWidget()
+app.destroyed.connect(lambda: print("application", flush=True))
+window.destroyed.connect(lambda: print("window", flush=True))
+leave.at_once(0)
+"""
+
+
+def test_a_windows_application_is_destroyed_in_order():
+    """Else what the user copied from it is gone with it."""
+    done = subprocess.run([sys.executable, "-c", _WINDOW], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["window", "application"]

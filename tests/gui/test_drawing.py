@@ -83,6 +83,23 @@ def test_a_drag_gives_the_stages_that_it_passes_the_state_of_the_first(qtbot, pa
     assert page.form.freezing().strategy == "freezing/head-only", "a gesture is taken back as one"
 
 
+def test_a_drag_from_the_head_lets_those_that_it_passes_learn_with_it(qtbot, page):
+    strip = page.network.strip
+    drag(qtbot, strip, at(strip, "head"), at(strip, "conv_head"), at(strip, "block6"), at(strip, "block7"))
+    assert factors(page) == [0.0] * 7 + [0.1] * 2
+    drag(qtbot, strip, at(strip, "head"), at(strip, "block6"), at(strip, "head"))
+    assert factors(page) == [0.0] * 7 + [0.1] * 2, "one that comes back to the head changes nothing"
+    drag(qtbot, strip, at(strip, "head"), at(strip, "head") + QPoint(0, 40))
+    assert factors(page) == [0.0] * 7 + [0.1] * 2, "the head has no factor of its own"
+
+
+def test_less_than_frozen_there_is_not(qtbot, page):
+    strip = page.network.strip
+    start = at(strip, "block7")
+    drag(qtbot, strip, start, start + QPoint(0, 15), start + QPoint(0, 30))
+    assert factors(page) == [0.0] * 9
+
+
 @pytest.mark.parametrize(("up", "expected"), [(60, 1.0), (-60, 0.01)])
 def test_a_drag_up_or_down_changes_the_factor(qtbot, page, up, expected):
     choose(page, "full")

@@ -63,7 +63,7 @@ def page(qtbot, context, catalog, finder):
 def dialog(page):
     """The open dialog of a search that goes on."""
     page.find_rate()
-    return page.rate_dialog
+    return page.rate_search.dialog
 
 
 def test_the_search_is_shown_and_its_button_sets_the_field(qtbot, page, dialog, finder):
@@ -81,7 +81,7 @@ def test_the_search_is_shown_and_its_button_sets_the_field(qtbot, page, dialog, 
     assert "0.022" in dialog.says.text()
     qtbot.mouseClick(dialog.use, Qt.MouseButton.LeftButton)
     assert page.form.config().optim.learning_rate == 3.2e-4
-    assert page.rate_dialog is None
+    assert page.rate_search.dialog is None
 
 
 def test_escape_ends_the_search_and_changes_nothing(qtbot, page, dialog, finder):
@@ -89,7 +89,7 @@ def test_escape_ends_the_search_and_changes_nothing(qtbot, page, dialog, finder)
     finder.tries(1e-6)
     qtbot.waitUntil(lambda: bool(dialog.plot.points))
     qtbot.keyClick(dialog, Qt.Key.Key_Escape)
-    qtbot.waitUntil(lambda: page.rate_dialog is None)
+    qtbot.waitUntil(lambda: page.rate_search.dialog is None)
     assert finder.control.wish == "cancel"
     assert page.form.config() == before
 
@@ -109,7 +109,7 @@ def test_a_search_that_fails_says_why(qtbot, page, dialog, finder):
     assert "smaller batch size" in dialog.says.text()
     assert not dialog.use.isEnabled()
     dialog.stop.click()
-    assert page.rate_dialog is None
+    assert page.rate_search.dialog is None
 
 
 def test_the_end_of_the_program_does_not_leave_the_thread(page, dialog, finder):
@@ -121,14 +121,14 @@ def test_the_end_of_the_program_does_not_leave_the_thread(page, dialog, finder):
 def test_wrong_settings_are_marked_instead(page):
     page.form.form.rows["run.epochs"].editor.set_value(0)
     page.find_rate()
-    assert page.rate_dialog is None
+    assert page.rate_search.dialog is None
     assert page.form.form.rows["run.epochs"].error.text()
 
 
 def test_the_field_and_the_palette_lead_to_it(qtbot, page, opened):
     [tool] = page.form.form.rows["optim.learning_rate"].editor.lineEdit().actions()
     tool.trigger()
-    page.rate_dialog.reject()
-    qtbot.waitUntil(lambda: page.rate_dialog is None)
+    page.rate_search.dialog.reject()
+    qtbot.waitUntil(lambda: page.rate_search.dialog is None)
     opened.actions_by_id.refresh()
     assert opened.actions_by_id["run.rate"].isEnabled()

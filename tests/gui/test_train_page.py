@@ -6,7 +6,8 @@ import queue
 import threading
 
 import pytest
-from PySide6.QtWidgets import QMessageBox
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QMessageBox, QPushButton
 
 from tlstudio.api.config import DataConfig, parse_config
 from tlstudio.api.events import (
@@ -131,7 +132,7 @@ def test_without_data_the_page_says_what_to_do(qtbot, context, engine):
     assert not page.start()
     assert engine.runs == 0
     with qtbot.waitSignals([context.page_requested, context.data_requested]):
-        page._try_sample()
+        qtbot.mouseClick(page.empty.findChildren(QPushButton)[1], Qt.MouseButton.LeftButton)
     page.set_data(DataConfig(dataset="datasets/digits"))
     assert not page.empty.isVisible()
 
@@ -329,7 +330,7 @@ def test_late_events_of_another_run_are_ignored(qtbot, page, engine):
     assert len(page.curves.data.steps[0]) == 0
     assert page.monitor.progress.end is None
     end(qtbot, page, engine)
-    page._on_event(StepDone(run="run2", epoch=0, step=1, steps=4, loss=1.0, lr=1.0, images_per_s=1.0))
+    page.session._arrived(StepDone(run="run2", epoch=0, step=1, steps=4, loss=1.0, lr=1.0, images_per_s=1.0))
     assert len(page.curves.data.steps[0]) == 0
 
 

@@ -64,7 +64,7 @@ def waiting(page):
 
 
 def wait_run(qtbot, engine, page, number):
-    qtbot.waitUntil(lambda: engine.runs == number and page.is_running() and bool(page._run), timeout=20_000)
+    qtbot.waitUntil(lambda: engine.runs == number and page.is_running() and bool(page.session.run), timeout=20_000)
 
 
 def test_what_waits_begins_when_a_run_has_ended(qtbot, page, engine):
@@ -234,7 +234,7 @@ def test_a_run_in_the_background_survives_the_window(qtbot, context, catalog, ph
     page.waiting.background.trigger()
     qtbot.waitUntil(page.is_watching, timeout=60_000)
     qtbot.waitUntil(lambda: page.monitor.progress.epochs_done > 0, timeout=120_000)
-    run = page._run
+    run = page.session.run
     first.close()
     qtbot.waitUntil(lambda: not first.isVisible(), timeout=20_000)
     assert first.closer.question is None
@@ -250,7 +250,7 @@ def test_a_run_in_the_background_survives_the_window(qtbot, context, catalog, ph
     qtbot.waitUntil(lambda: page.elsewhere.bar.action() == "Watch", timeout=20_000)
     page.elsewhere.bar._action.click()
     qtbot.waitUntil(lambda: page.monitor.progress.epochs_done > 0, timeout=60_000)
-    assert page._run == run
+    assert page.session.run == run
     page.stop(keep=True)
     with qtbot.waitSignal(page.run_ended, timeout=60_000):
         pass

@@ -82,4 +82,6 @@ def main(what: str, workspace: str, photos: str) -> int:
 if __name__ == "__main__":
     split = sys.argv.index("--")
     sys.path[:0] = sys.argv[1:split]
-    sys.exit(main(*sys.argv[split + 1 :]))
+    from tlstudio.cli import leave
+
+    leave.at_once(main(*sys.argv[split + 1 :]))  # as the program ends

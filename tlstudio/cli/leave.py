@@ -15,12 +15,12 @@ def at_once(status: int) -> None:
     """End the process with this status where that is quicker; returns where the ordinary way is as good.
 
     All that the ordinary way promises is done: threads are waited for, exit functions run (temporary folders, log files, worker
-    processes), and what was printed is written. Only the modules and objects are not destroyed one by one. A window is left the
-    ordinary way, since Qt wants its objects destroyed in order.
+    processes), and what was printed is written. Only the modules and objects are not destroyed one by one. Qt ends by its exit
+    function: that destroys the application, which hands the clipboard over, and the windows before it.
     """
     shut_down = getattr(threading, "_shutdown", None)  # waits for threads, and stops thread pools; what the interpreter calls
     run_exit_functions = getattr(atexit, "_run_exitfuncs", None)
-    if "torch" not in sys.modules or "PySide6" in sys.modules or shut_down is None or run_exit_functions is None:
+    if "torch" not in sys.modules or shut_down is None or run_exit_functions is None:
         return
     with contextlib.suppress(KeyboardInterrupt):
         shut_down()

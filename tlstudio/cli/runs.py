@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tlstudio.cli import output, repeat, runs_compare, runs_notes, runs_steer, trash
+from tlstudio.cli import output, repeat, runs_again, runs_compare, runs_notes, runs_steer, trash
 from tlstudio.cli.session import session_of
 from tlstudio.cli.train import Full, OnFull
 
@@ -141,6 +141,7 @@ def delete(
 
 runs_notes.add_to(app)
 runs_steer.add_to(app)
+runs_again.add_to(app)
 
 
 def _as_json(info: RunInfo) -> dict[str, Any]:

@@ -73,14 +73,19 @@ def train(
 
     Without settings the defaults give a good model. Ctrl+C stops after the current step and keeps the model, and `runs resume`
     goes on; once more quits at once. With --json every event is a JSON object on a line, the last one RunFinished or RunFailed;
-    with --queue or --detach it is one object with the run's id and folder.
+    with --queue or --detach it is one object with the run's id and folder, or with those of all runs of a group.
     """
-    if sum((queue, detach, bool(times or folds))) > 1:
-        raise typer.BadParameter("--queue, --detach, --repeat and --folds exclude each other.")
+    if queue and detach:
+        raise typer.BadParameter("--queue and --detach exclude each other.")
+    if detach and (times or folds):
+        raise typer.BadParameter("--detach trains one run. Use --queue, then: queue run --detach")
     session = session_of(context)
     with errors_as_events(as_json):
         catalog = session.catalog()
         config = _with_preset(configure(source, settings or [], catalog, session.workspace), preset)
+        if (times or folds) and queue:
+            repeat.queue_group(config, catalog, session, repeat=times, folds=folds, as_json=as_json)
+            return
         if times or folds:
             raise typer.Exit(repeat.train_group(config, catalog, session, repeat=times, folds=folds, as_json=as_json))
         if queue:

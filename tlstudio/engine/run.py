@@ -69,9 +69,7 @@ def start_run(
         decide = partial(catalog.resolve, config, workspace=workspace)
         recipe = decide()
         curation = _curation(recipe, workspace)
-        about = about_run(recipe, catalog)
-        if group:
-            about["group"] = dict(group)
+        about = about_run(recipe, catalog, group)
         workspace.mkdir(parents=True, exist_ok=True)
         if not world.first:
             yield from guarded(_run(recipe, curation, workspace, control, decide, about), workspace, "")
@@ -93,25 +91,31 @@ def start_run(
         yield _failed(error, folder).model_copy(update={"run": run_id})
 
 
-def make_run(config: TrainConfig, catalog: Catalog, workspace: Path, *, waits: bool) -> tuple[str, Path]:
+def make_run(
+    config: TrainConfig, catalog: Catalog, workspace: Path, *, waits: bool, group: Mapping[str, Any] | None = None
+) -> tuple[str, Path]:
     """The folder of a run that `resume_run` begins later, perhaps in another process; returns its id and the folder.
 
     Args:
         waits: whether it is put at the end of the queue.
+        group: as for `start_run`.
 
     Raises:
         UserError: a name or an option is wrong.
         OSError: the workspace cannot be written.
     """
     recipe = catalog.resolve(config, workspace=workspace)
-    return (enqueue if waits else create_run)(workspace, recipe.config, about_run(recipe, catalog))
+    about = about_run(recipe, catalog, group)
+    return (enqueue if waits else create_run)(workspace, recipe.config, about)
 
 
-def about_run(recipe: Recipe, catalog: Catalog) -> dict[str, Any]:
+def about_run(recipe: Recipe, catalog: Catalog, group: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """What ``run.json`` keeps of the circumstances of a run."""
     about: dict[str, Any] = {"versions": versions(), "machine": platform.node(), "plugins": plugin_versions(catalog)}
     if recipe.weights.parent:
         about["parent"] = {"run": recipe.weights.parent, "sha256": recipe.weights.sha256}
+    if group:
+        about["group"] = dict(group)
     return about
 
 

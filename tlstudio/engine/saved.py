@@ -26,7 +26,7 @@ from tlstudio.runs.store import RunInfo, read_run
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_NEW_RUN = "Start a new run from this run's weights instead: model.weights={run}."
+_NEW_RUN = "Begin a new run from what this one has learned: tlstudio runs again {run}"
 
 
 @dataclass(frozen=True, kw_only=True)

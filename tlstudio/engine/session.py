@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,11 +18,12 @@ from tlstudio.api.events import Event, Note, RunFinished
 from tlstudio.api.images import printable
 from tlstudio.data.advice import far_from_photographs
 from tlstudio.data.curation import identity
-from tlstudio.engine import checkpoint
+from tlstudio.engine.checkpoint import save_result
 from tlstudio.engine.device import settings_for
 from tlstudio.engine.fingerprint import Taken
 from tlstudio.engine.freeze import make_plan, stage_infos
 from tlstudio.engine.given import Given, prepared
+from tlstudio.engine.keep import about_model
 from tlstudio.engine.keeper import Keeper
 from tlstudio.engine.loop import train
 from tlstudio.engine.model import build_model
@@ -160,14 +160,7 @@ def _save_best(run: Training, folder: Path) -> Path | None:
     """Write the best epoch's model, if any epoch was finished."""
     if run.best.epoch < 0 or not run.world.first:
         return None
-    about = {
-        "backbone": run.recipe.config.model.backbone,
-        "classes": list(run.images.classes),
-        "preprocessing": asdict(run.recipe.preprocessing),
-        "epoch": run.best.epoch,
-        "metrics": run.best.metrics,
-    }
-    return checkpoint.save_result(folder, run.best.weights, about)
+    return save_result(folder, run.best.weights, about_model(run.recipe, list(run.images.classes), run.best))
 
 
 def _underfit_advice(run: Training, prefix: str) -> Iterator[Event]:

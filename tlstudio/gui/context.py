@@ -22,6 +22,16 @@ class OpenedData:
     config: DataConfig
     images: ImageSet
 
+    @property
+    def training_images(self) -> int:
+        """About how many are trained on; the run counts them."""
+        from tlstudio.api.dataset import TRAIN  # nothing for the first paint
+
+        splits, config = self.images.splits, self.config
+        if splits is not None and config.split == "auto" and (own := int((splits == TRAIN).sum())):
+            return own
+        return round(len(self.images) * (1.0 - config.val_fraction))
+
 
 @dataclass(frozen=True, kw_only=True)
 class GoOn:

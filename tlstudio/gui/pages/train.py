@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMessageBox, QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
-from tlstudio.api.config import SAMPLE_DATASET, DataConfig, TrainConfig
-from tlstudio.api.dataset import TRAIN, ImageSet
-from tlstudio.api.errors import ConfigError, Problem
+from tlstudio.api.config import DataConfig, TrainConfig
+from tlstudio.api.errors import ConfigError
 from tlstudio.api.events import (
     CheckpointSaved,
     EpochDone,
@@ -24,28 +21,27 @@ from tlstudio.api.events import (
     RunStarted,
     StepDone,
 )
-from tlstudio.engine.control import Control, Watcher
+from tlstudio.engine.control import Control
 from tlstudio.gui import theme
 from tlstudio.gui.context import AppContext, GoOn, OpenedData
 from tlstudio.gui.pages.train_elsewhere import Elsewhere
+from tlstudio.gui.pages.train_empty import nothing_to_train_on
 from tlstudio.gui.pages.train_form import TrainForm
 from tlstudio.gui.pages.train_monitor import RunMonitor
 from tlstudio.gui.pages.train_network import NetworkView
+from tlstudio.gui.pages.train_rate import RateSearch
+from tlstudio.gui.pages.train_result import field_problems
 from tlstudio.gui.pages.train_situation import SituationLook
 from tlstudio.gui.pages.train_told import Told, config_of
 from tlstudio.gui.pages.train_waiting import Waiting
-from tlstudio.gui.thread import Runner, TrainThread, find_rate, going_on, train
-from tlstudio.gui.widgets.empty_state import EmptyState
+from tlstudio.gui.run_session import RunSession
+from tlstudio.gui.thread import Runner, find_rate, going_on, train
 from tlstudio.gui.widgets.first_paint import after_first_paint
 from tlstudio.gui.widgets.plots import RunCurves
 from tlstudio.registry import Catalog
 
-if TYPE_CHECKING:
-    from tlstudio.gui.pages.rate_dialog import RateDialog
-
 _OF_GOING_ON = (RunResumed, CheckpointSaved, EpochStarted, StepDone, EpochDone)
 """Events that a run which is held for want of room, or of its images, tells once it goes on."""
-_FIELD_LINE = re.compile(r"^([a-z_]+(?:\.[a-z0-9_]+)+): (.+)$")
 
 
 class TrainPage(QWidget):
@@ -65,14 +61,10 @@ class TrainPage(QWidget):
     ) -> None:
         super().__init__(parent)
         self._context = context
-        self._runner, self._finder = runner, finder
-        self.rate_dialog: RateDialog | None = None
-        """The search for a learning rate, while it is open."""
-        self._thread: TrainThread | None = None
-        self._control: Control | None = None
-        self._run = ""
+        self._runner = runner
+        self.session = RunSession(context, self)
+        self.rate_search = RateSearch(context, finder, self)
         self._told: Told | None = None
-        self._ended: set[str] = set()
         self._painted = False
         self._stack = QStackedWidget(self)
         self._work = QWidget(self._stack)
@@ -81,7 +73,7 @@ class TrainPage(QWidget):
         self.network.make_drawable(self.form, lambda: context.workspace)
         self.curves = RunCurves(self._work)
         self.monitor = RunMonitor(self._work)
-        self.empty = self._make_empty()
+        self.empty = nothing_to_train_on(context)
         self._build()
         self._connect()
         after_first_paint(self, self._first_painted)
@@ -120,8 +112,7 @@ class TrainPage(QWidget):
             return False
         if not self.waiting.preparing:
             self.form.set_config(config)
-        self._ended.discard(run)
-        self._begin(runner, config, control)
+        self._begin(runner, config, run=run, control=control)
         return True
 
     @Slot(object)
@@ -134,26 +125,20 @@ class TrainPage(QWidget):
             return False
         return self.follow(going_on(wish.run.id, wish.run.folder, wish.epochs), config)
 
-    def _begin(self, runner: Runner, config: TrainConfig, control: Control | None = None) -> None:
-        catalog = self._context.catalog
-        assert catalog is not None
+    def _begin(self, runner: Runner, config: TrainConfig, *, run: str = "", control: Control | None = None) -> None:
         self._stack.setCurrentWidget(self._work)
         self.curves.clear()
         self.monitor.begin(patience=config.run.patience)
         self.form.set_locked(not self.waiting.preparing)
         self.network.set_running(True)
-        self._run, self._told = "", None
-        self._control = control or Control()
-        self._thread = TrainThread(runner, config, catalog, self._context.workspace, self._control, self)
-        self._thread.event.connect(self._on_event)
-        self._thread.finished.connect(self._on_finished)
+        self._told = None
+        self.session.begin(runner, config, run=run, control=control)
         self._context.set_run_active(True)
-        self._thread.start()
 
     def runnable(self) -> TrainConfig | None:
         """The settings of the form, as a run may have them now or later; where none may, the reason is shown."""
         config = self._config_of_form()
-        if config is not None and self._thread is None and self.network.problems:  # during a run those of its network
+        if config is not None and not self.session.running and self.network.problems:  # during a run those of its network
             self._say(self.tr("The strategy does not fit the network. See the marked fields."))
             return None
         return config
@@ -161,47 +146,36 @@ class TrainPage(QWidget):
     @Slot()
     def find_rate(self) -> None:
         """Search for a learning rate for the settings of the form."""
-        if self._thread is not None:
+        if self.session.running:
             self._say(self.tr("A learning rate is searched for when no run is going."))
-        catalog, config = self._context.catalog, self._config()
-        if self.rate_dialog is not None or catalog is None or config is None:
-            return
-        from tlstudio.gui.pages.rate_dialog import RateDialog
-
-        self.rate_dialog = RateDialog(self._finder, config, catalog, self._context.workspace, self)
-        self.rate_dialog.chosen.connect(self.form.set_learning_rate)
-        self.rate_dialog.finished.connect(self._rate_dialog_closed)
-        self.rate_dialog.open()
+        elif (config := self._config_of_form()) is not None:
+            self.rate_search.begin(config)
 
     def stop(self, keep: bool = True) -> None:
         """End after the current step; keep the best model so far, or nothing."""
-        if self._control is None:
-            return
-        if keep:
-            self._control.stop()
-        else:
-            self._control.cancel()
-        self.monitor.set_state("stopping")
+        if self.session.running:
+            self.session.stop(keep=keep)
+            self.monitor.set_state("stopping")
 
     def leave(self) -> str:
         """Save the run where it is and end it, for the window closes; returns its id, by which it goes on later."""
-        if self._control is not None:
-            self._control.leave()
+        if self.session.running:
+            self.session.leave()
             self.monitor.set_state("stopping")
-        return self._run
+        return self.session.run
 
     @Slot()
     def pause(self) -> None:
         """Hold after the current step."""
-        if self._control is not None and self.monitor.state == "running":
-            self._control.pause()
+        if self.monitor.state == "running":
+            self.session.pause()
             self.monitor.set_state("paused")
 
     @Slot()
     def resume(self) -> None:
         """Go on; a run that is held since it cannot be saved tries to be."""
-        if self._control is not None and self.monitor.state in ("paused", "held"):
-            self._control.resume()
+        if self.monitor.state in ("paused", "held"):
+            self.session.resume()
             if self.monitor.state == "paused":
                 self.monitor.set_state("running")
 
@@ -221,18 +195,18 @@ class TrainPage(QWidget):
         self.network.redo()
 
     def is_running(self) -> bool:
-        """Whether the thread of a run exists; while it does, the window must not go."""
-        return self._thread is not None
+        """Whether a run is going or shown; while it is, the window must not go."""
+        return self.session.running
 
     def is_watching(self) -> bool:
         """Whether the run that is shown is one of another process, which goes on when the window goes."""
-        return self._thread is not None and isinstance(self._control, Watcher)
+        return self.session.watching
 
     @Slot()
     def stop_watching(self) -> None:
         """Let the run of another process go on alone; the page is free for another."""
-        if isinstance(self._control, Watcher):
-            self._control.leave()
+        if self.session.watching:
+            self.session.leave()
 
     def set_data(self, data: DataConfig, summary: str = "") -> None:
         """Train on these images from now on."""
@@ -242,21 +216,19 @@ class TrainPage(QWidget):
     @Slot(object)
     def set_config(self, config: TrainConfig) -> None:
         """Put these settings into the form, such as those of an earlier run; not while a run is going."""
-        if self._thread is None:
+        if not self.session.running:
             self.form.set_config(config)
             self._show_work()
 
     def wait_for_end(self, seconds: float) -> bool:
-        """Wait for the thread without the event loop; whether it ended in that time. For the end of the session only."""
-        return self._thread is None or self._thread.wait(round(1000 * seconds))
+        """Wait for the run without the event loop; whether it ended in that time. For the end of the session only."""
+        return self.session.wait(seconds)
 
     def shut_down(self) -> None:
-        """Cancel and wait for the thread; for the very end of the program."""
-        if self.rate_dialog is not None:
-            self.rate_dialog.shut_down()
-        if self._thread is not None and self._control is not None:
-            self.stop_watching() if self.is_watching() else self._control.cancel()
-            self._thread.wait()
+        """Cancel and wait for the run; for the very end of the program."""
+        self.rate_search.shut_down()
+        self.stop_watching() if self.session.watching else self.session.stop(keep=False)
+        self.session.wait()
 
     def showEvent(self, event: QShowEvent) -> None:
         """Only a page that is looked at looks at the network."""
@@ -272,25 +244,21 @@ class TrainPage(QWidget):
         if isinstance(event, Told):
             self._show_told(event)
             return
-        if not self._is_current(event):
-            return
         if isinstance(event, RunStarted):
-            self._run = event.run
             self._context.runs_changed.emit()
         self.curves.feed(event)
-        if self.monitor.state == "held" and isinstance(event, _OF_GOING_ON) and self._control is not None:
-            self.monitor.set_state("paused" if self._control.paused else "running")
+        if self.monitor.state == "held" and isinstance(event, _OF_GOING_ON):
+            self.monitor.set_state("paused" if self.session.paused else "running")
         self.monitor.feed(event)
         if isinstance(event, Prepared | EpochStarted):
             self._show_stages(event)
         elif isinstance(event, RunFailed):
-            self.form.show_problems(_field_problems(event))
+            self.form.show_problems(field_problems(event))
         self._context.run_event.emit(event)
 
     def _show_told(self, told: Told) -> None:
         """What a run told before one looked; its events follow without a seam."""
-        self._run, self._told = told.run, told
-        self._ended.discard(told.run)
+        self._told = told
         self.curves.set_data(told.curves)
         self.monitor.show_told(told.progress, told.notes)
         if told.stages:
@@ -304,24 +272,8 @@ class TrainPage(QWidget):
         elif self._told is None or not self._told.stages:
             self.network.show_states(event.stages, running=True, epoch=None)
 
-    def _is_current(self, event: Event) -> bool:
-        """Whether an event belongs to the run that is going; a late one of another run does not."""
-        if event.run in self._ended and event.run:
-            return False
-        if self._run:
-            return event.run in (self._run, "") and not (event.run == "" and not isinstance(event, RunFailed))
-        return self._thread is not None and isinstance(event, RunStarted | RunFailed)
-
     @Slot()
-    def _on_finished(self) -> None:
-        thread, self._thread = self._thread, None
-        self._control = None
-        if thread is None:
-            return
-        thread.wait()
-        thread.deleteLater()
-        if self._run:
-            self._ended.add(self._run)
+    def _on_ended(self) -> None:
         end = self.monitor.progress.end
         self.monitor.set_state("idle")
         self.form.set_locked(False)
@@ -347,11 +299,8 @@ class TrainPage(QWidget):
 
     # Settings, data and network
 
-    def _config(self) -> TrainConfig | None:
-        """What a run may begin with now; where nothing may, the reason is shown."""
-        return None if self._thread is not None else self._config_of_form()
-
     def _config_of_form(self) -> TrainConfig | None:
+        """The settings of the form; where nothing may begin with them, the reason is shown."""
         try:
             config = self.form.config()
         except ConfigError as error:
@@ -364,14 +313,10 @@ class TrainPage(QWidget):
 
     def _say(self, problem: str) -> None:
         """Say why nothing begins: beside Start, or where a run is going, whose state stands there, in the status bar."""
-        if self._thread is None:
+        if not self.session.running:
             self.monitor.show_problem(problem)
         else:
             self._context.message.emit(problem)
-
-    @Slot()
-    def _rate_dialog_closed(self) -> None:
-        self.rate_dialog = None
 
     @Slot(object)
     def _catalog_arrived(self, catalog: Catalog) -> None:
@@ -384,7 +329,7 @@ class TrainPage(QWidget):
         images = opened.images
         summary = self.tr("{classes} classes, {n} images").format(classes=len(images.classes), n=f"{len(images):,}")
         self.network.set_images(images)
-        self.form.set_training_images(_training_images(images, opened.config))
+        self.form.set_training_images(opened.training_images)
         self.set_data(opened.config, summary)
 
     def _first_painted(self) -> None:
@@ -394,7 +339,7 @@ class TrainPage(QWidget):
     @Slot()
     def _look_at_network(self) -> None:
         """Show what the form would train, but not before the first paint: it imports torch, which takes the interpreter."""
-        if self.isVisible() and self._thread is None:
+        if self.isVisible() and not self.session.running:
             epochs = self.form.value("run.epochs")
             if isinstance(epochs, int) and 1 <= epochs <= 10_000:
                 self.curves.expect(epochs)
@@ -408,22 +353,20 @@ class TrainPage(QWidget):
         return recent_backbones(self._context.workspace)
 
     def _may_look(self) -> bool:
-        return self.isVisible() and self._thread is None
+        return self.isVisible() and not self.session.running
 
     def _show_work(self) -> None:
         has_data = self.form.value("data.path") is not None or self.form.value("data.dataset") is not None
-        self._stack.setCurrentWidget(self._work if has_data or self._thread else self.empty)
+        self._stack.setCurrentWidget(self._work if has_data or self.session.running else self.empty)
 
     def _go_to_run(self, page: str) -> None:
         self._context.page_requested.emit(page)
         self._context.run_requested.emit(self.monitor.progress.run)
 
-    def _try_sample(self) -> None:
-        self._context.page_requested.emit("data")
-        self._context.data_requested.emit(DataConfig(dataset=SAMPLE_DATASET))
-
     def _connect(self) -> None:
         context = self._context
+        self.session.event.connect(lambda event: self._on_event(event))
+        self.session.ended.connect(self._on_ended)
         context.catalog_changed.connect(self._catalog_arrived)
         context.data_changed.connect(self._data_arrived)
         context.config_requested.connect(self.set_config)
@@ -436,6 +379,7 @@ class TrainPage(QWidget):
         self.form.changed.connect(self._look_at_network)
         self.form.changed.connect(self._show_work)
         self.form.rate_wanted.connect(self.find_rate)
+        self.rate_search.chosen.connect(self.form.set_learning_rate)
         self.form.data_wanted.connect(lambda: context.page_requested.emit("data"))
         self.curves.problem.connect(context.problem)
         self.network.problem.connect(context.problem)
@@ -450,18 +394,6 @@ class TrainPage(QWidget):
         monitor.result.predict_wanted.connect(lambda: self._go_to_run("predict"))
         monitor.result.show_wanted.connect(lambda: self._go_to_run("runs"))
         monitor.failure.details_wanted.connect(context.problem)
-
-    def _make_empty(self) -> EmptyState:
-        empty = EmptyState(
-            "graduation-cap",
-            self.tr("Nothing to train on yet"),
-            self.tr("Open images sorted into classes; then one click on Start trains a model on them."),
-        )
-        empty.add_button(self.tr("Open a folder of images"), lambda: self._context.page_requested.emit("data"), "folder-open")
-        empty.add_button(
-            self.tr("Try the sample"), self._try_sample, "sparkle", self.tr("Small images of digits, ready to train")
-        )
-        return empty
 
     def _build(self) -> None:
         column = QVBoxLayout(self._work)
@@ -487,16 +419,3 @@ class TrainPage(QWidget):
         layout.addWidget(line)
         layout.addWidget(self._stack, 1)
         layout.setAlignment(self.form, Qt.AlignmentFlag(0))
-
-
-def _training_images(images: ImageSet, config: DataConfig) -> int:
-    """About how many are trained on; the run counts them."""
-    if images.splits is not None and config.split == "auto" and (own := int((images.splits == TRAIN).sum())):
-        return own
-    return round(len(images) * (1.0 - config.val_fraction))
-
-
-def _field_problems(event: RunFailed) -> list[Problem]:
-    """The problems of a configuration that the engine found, from the lines of its message."""
-    lines = (_FIELD_LINE.match(line) for line in event.detail.splitlines())
-    return [Problem(field=found[1], message=found[2]) for found in lines if found]

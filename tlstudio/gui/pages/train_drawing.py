@@ -227,6 +227,8 @@ class Drawer(QObject):
 
 
 def _edited(base: Drawing, edit: StageEdit, row: int, fallback: float) -> Drawing:
+    if not edit.stages:  # a drag from the head that came back to it
+        return base
     first = edit.stages[0]
     usual = base.usual_factor(first, row, fallback)
     if edit.kind == "freeze":
@@ -235,6 +237,6 @@ def _edited(base: Drawing, edit: StageEdit, row: int, fallback: float) -> Drawin
         return base.with_factor(edit.stages, usual, row)
     if edit.kind == "factor":
         return base.with_pace(edit.stages, edit.factor, row)
-    if edit.levels == 0:
+    if edit.levels == 0 or (edit.levels < 0 and not base.factor(first, row)):  # less than frozen there is not
         return base
     return base.with_pace(edit.stages, next_level(base.factor(first, row), edit.levels, usual), row)

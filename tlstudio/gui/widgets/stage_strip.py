@@ -198,7 +198,7 @@ class StageStrip(QWidget):
         if index < 0 or event.button() != Qt.MouseButton.LeftButton:
             return
         self._choose(index)
-        if self._can_edit(index):
+        if self._editable:
             self._press, self._last = (event.position(), index, self._stages[index]), None
             self._gesture += 1
 
@@ -215,15 +215,15 @@ class StageStrip(QWidget):
         elif here not in (-1, index) or (self._last is not None and here >= 0):
             copy = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
             self._drag_over(index, here, was, copy=copy)
-        elif abs(up) >= _FAR and self._last is None:
+        elif abs(up) >= _FAR and self._last is None and self._can_edit(index):
             self._drag_factor(index, up)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        """Without a drag it was a click: frozen learns, learning freezes."""
+        """Without a drag it was a click: frozen learns, learning freezes; but the head always learns."""
         if self._press is None or event.button() != Qt.MouseButton.LeftButton:
             return
         _, index, was = self._press
-        if self._last is None:
+        if self._last is None and self._can_edit(index):
             self._toggle((index,), was)
         self._press = self._last = None
 
@@ -322,8 +322,11 @@ class StageStrip(QWidget):
 
     def _drag_over(self, first: int, here: int, was: StageState, *, copy: bool) -> None:
         low, high = sorted((first, here))
-        passed = [first, *(index for index in range(low, high + 1) if index != first and self._can_edit(index))]
-        if not copy:
+        passed = [index for index in range(low, high + 1) if self._can_edit(index)]
+        passed.sort(key=lambda index: abs(index - first))
+        if was.name == HEAD and not copy:
+            self._edit("thaw", passed)
+        elif not copy:
             self._toggle(passed, was)
         elif was.factor == 0.0:
             self._edit("freeze", passed)
