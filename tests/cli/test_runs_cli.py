@@ -72,3 +72,14 @@ def test_the_table_is_written_for_a_spreadsheet(cli, workspace, tmp_path):
     assert (tmp_path / "one.csv").read_text(encoding="utf-8-sig") == f"id,status\n{run},completed\n"
     assert cli("runs", "export", tmp_path / "x.csv", "--columns", "colour").code == 2
     assert "cannot be written" in cli("runs", "export", tmp_path / "nowhere" / "x.csv").err
+
+
+def test_runs_are_deleted_once_though_they_are_named_twice(cli, workspace):
+    first, second = make_run(workspace), make_run(workspace)
+    done = cli("runs", "delete", first, first[:6], second)
+    assert done.code == 0, done.err
+    assert done.out.count("Moved") == 2
+    third = make_run(workspace)
+    assert cli("runs", "delete", third, "no-such-run").code == 2
+    assert [item["id"] for item in cli("runs", "delete", third, third, "--json").json] == [third]
+    assert cli("queue", "cancel", make_run(workspace)).code == 2
