@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 from conftest import make_photos
-from safetensors.torch import load_file
 from robust_runs import newest
+from safetensors.torch import load_file
 from training import run
 
 from tlstudio.api import TRAIN
