@@ -56,6 +56,19 @@ def atomic_write(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         raise
 
 
+def write_hashed(path: Path, write: Callable[[IO[bytes]], object]) -> str:
+    """As `atomic_write`; returns the SHA-256 of what was meant, whatever the disk makes of it, as 64 hex digits."""
+    digests: list[str] = []
+
+    def through(file: IO[bytes]) -> None:
+        hashed = _Hashed(file)
+        write(cast("IO[bytes]", hashed))
+        digests.append(hashed.digest.hexdigest())
+
+    atomic_write(path, through)
+    return digests[-1]
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Replace a file by these bytes, atomically."""
     atomic_write(path, lambda file: file.write(data))
@@ -259,6 +272,20 @@ def as_user_error(error: BaseException, folder: Path) -> UserError | None:
             f"No permission to write in {folder}.", detail=str(error), hint="Choose a workspace that you may write to."
         )
     return None
+
+
+class _Hashed:
+    """A file to write to that adds up what is written; everything else is the file's own."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self.digest = file, hashlib.sha256()
+
+    def write(self, data: Any) -> int:
+        self.digest.update(data)
+        return self._file.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -108,7 +108,7 @@ def test_other_images_are_refused_by_name_and_the_run_stays_as_it_was(stopped, p
     assert end.event == "RunFailed"
     assert "have changed" in end.error
     assert words in end.detail
-    assert f"model.weights={read_run(folder).id}" in end.hint
+    assert f"runs again {read_run(folder).id}" in end.hint
     assert {path: path.read_bytes() for path in before} == before
 
 

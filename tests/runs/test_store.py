@@ -21,7 +21,7 @@ from tlstudio.runs.lock import HOLDER_FILE, hold
 from tlstudio.runs.notes import NOTES_FILE, RunNotes, read_notes, write_notes
 from tlstudio.runs.recorder import record
 from tlstudio.runs.replay import read_events
-from tlstudio.runs.store import create_run, delete_run, list_runs, read_run, restore_run
+from tlstudio.runs.store import create_run, delete_run, find_run, list_runs, read_run, restore_run
 
 
 @pytest.fixture
@@ -163,3 +163,18 @@ def test_a_process_that_has_ended_works_on_nothing_though_nobody_has_noticed(wor
     (folder / HOLDER_FILE).write_text(json.dumps({"pid": child.pid, "host": platform.node()}))
     assert read_run(folder).status == "interrupted"
     child.wait()
+
+
+def test_a_run_is_found_by_what_its_folder_is_called_and_no_other_is_read(workspace, reads):
+    folders = [make_run(workspace) for _ in range(3)]
+    ids = [read_run(folder).id for folder in folders]
+    reads.clear()
+    for text in (ids[0], ids[0][:7], folders[0].name, str(folders[0])):
+        assert find_run(workspace, text).id == ids[0]
+    assert set(reads) == {folders[0]}
+    renamed = folders[1].rename(folders[1].with_name("best one"))
+    assert find_run(workspace, ids[1]).folder == renamed
+    assert find_run(workspace, "best").id == ids[1]
+    assert find_run(workspace, "") is find_run(workspace, "~nobody/there") is None
+    with pytest.raises(UserError, match="is the beginning of 2 runs"):
+        find_run(workspace, folders[0].name[:10])

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 import torch
 from safetensors.torch import save as to_safetensors
@@ -50,8 +49,8 @@ def save_checkpoint(
         safe_io.remove_folder(folder)
     with safe_io.atomic_folder(folder) as temporary:
         files = {
-            "state.pt": _written(temporary / "state.pt", lambda file: torch.save(dict(state), file)),
-            "meta.json": _written(temporary / "meta.json", lambda file: file.write(_json(step, meta))),
+            "state.pt": safe_io.write_hashed(temporary / "state.pt", lambda file: torch.save(dict(state), file)),
+            "meta.json": safe_io.write_hashed(temporary / "meta.json", lambda file: file.write(_json(step, meta))),
         }
         safe_io.write_json(temporary / "MANIFEST.json", {"sha256": files})
         if not verify_checkpoint(temporary):
@@ -78,34 +77,6 @@ def save_result(run_folder: Path, tensors: Mapping[str, Tensor], about: Mapping[
         safe_io.write_json(temporary / RESULT_ABOUT, {"format": 1, "sha256": safe_io.sha256(temporary / RESULT), **about})
     settle_result(run_folder)
     return run_folder / RESULT
-
-
-class _Hashed:
-    """A file to write to that adds up what is written."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file, self.digest = file, hashlib.sha256()
-
-    def write(self, data: Any) -> int:
-        """Write, and add it up."""
-        self.digest.update(data)
-        return self._file.write(data)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
-
-
-def _written(path: Path, write: Callable[[IO[bytes]], object]) -> str:
-    """Write a file; returns the SHA-256 of what it should hold, whatever the disk makes of it."""
-    digests = []
-
-    def through(file: IO[bytes]) -> None:
-        hashed = _Hashed(file)
-        write(cast("IO[bytes]", hashed))
-        digests.append(hashed.digest.hexdigest())
-
-    safe_io.atomic_write(path, through)
-    return digests[-1]
 
 
 def _json(step: int, meta: Mapping[str, Any]) -> bytes:

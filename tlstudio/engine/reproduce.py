@@ -18,13 +18,14 @@ from tlstudio.data.edits import JOURNAL
 from tlstudio.data.index import Index
 from tlstudio.data.scan import known_alike
 from tlstudio.engine.about import plugin_versions, versions
+from tlstudio.engine.fingerprint import some
 from tlstudio.registry.catalog import Catalog
 from tlstudio.runs.store import RunInfo
 
 _PARTS = ("train", "val", "test")
 
 
-def differences(run: RunInfo, catalog: Catalog, workspace: Path) -> list[str]:
+def changes_since(run: RunInfo, catalog: Catalog, workspace: Path) -> list[str]:
     """Sentences about what is not as the run records it: versions, the machine, images, classes, split, edits.
 
     None means that the same configuration trains on the same images in the same split with the same code. Pictures whose
@@ -66,7 +67,7 @@ def _data(run: RunInfo, config: TrainConfig, catalog: Catalog, workspace: Path) 
     table = curation.table
     taking_part = table.taking_part()
     if list(taking_part.classes) != kept.get("classes"):
-        yield f"Classes: {_some(kept.get('classes', []))} then, {_some(list(taking_part.classes))} now."
+        yield f"Classes: {some(kept.get('classes', []))} then, {some(list(taking_part.classes))} now."
     then = {key: part for part in _PARTS for key in kept.get(part, ())}
     now = {}
     for row in np.flatnonzero((taking_part.labels >= 0) & (table.splits >= 0)):
@@ -80,7 +81,7 @@ def _data(run: RunInfo, config: TrainConfig, catalog: Catalog, workspace: Path) 
         (missing, "took part then and do not now"), (new, "are new"), (moved, "are in another split now"),
     ):  # fmt: skip
         if keys:
-            yield f"{len(keys):,} images {what}: {_some(keys)}."
+            yield f"{len(keys):,} images {what}: {some(keys)}."
     edits = [edit.model_dump_json() for edit in curation.edits]
     if edits != _lines(run.folder / JOURNAL):
         yield "Your edits of the images are not those of then."
@@ -101,7 +102,3 @@ def _lines(path: Path) -> list[str]:
         return path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
         return []
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")

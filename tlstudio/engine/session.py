@@ -21,7 +21,7 @@ from tlstudio.data.curation import identity
 from tlstudio.engine.checkpoint import save_result
 from tlstudio.engine.device import settings_for
 from tlstudio.engine.fingerprint import Taken
-from tlstudio.engine.freeze import make_plan, stage_infos
+from tlstudio.engine.freeze import plan_at, stage_infos
 from tlstudio.engine.given import Given, prepared
 from tlstudio.engine.keep import about_model
 from tlstudio.engine.keeper import Keeper
@@ -65,7 +65,7 @@ def run_session(given: Given) -> Iterator[Event]:
 def _prepare(given: Given) -> Generator[Event, None, tuple[Training, Keeper]]:
     """The run as it is before its first step, or as its checkpoint has it."""
     if given.saved is not None and given.saved.checkpoint is not None:
-        return (yield from resumed(given, given.saved, given.saved.checkpoint))
+        return (yield from resumed(given))
     training, taken = yield from _begun(given)
     if given.saved is not None:
         yield from restarted(given, given.saved, taken)
@@ -81,8 +81,7 @@ def _begun(given: Given) -> Generator[Event, None, tuple[Training, Taken]]:
     _require_enough(images, rows[TRAIN], len(bad))
     taken = Taken.of(images, rows, source.sizes)
     backbone, report = build_model(recipe, len(images.classes))
-    plan = make_plan(recipe.strategy, recipe.strategy_options, stage_infos(backbone), epoch=0, epochs=config.run.epochs,
-                     pretrained=recipe.weights.path is not None)  # fmt: skip
+    plan = plan_at(recipe, stage_infos(backbone), 0)
     training = Training(recipe, images, rows[TRAIN], rows[VAL], backbone, source, given.place, given.control,
                         features=(paths.cache() / "features", identity(config.data)),
                         loaded=frozenset(() if report is None else report.matched))  # fmt: skip
@@ -121,12 +120,8 @@ def _distance_advice(run: Training) -> Iterator[Event]:
 
 def _will_learn_stages(run: Training) -> bool:
     """Whether any epoch's plan lets more than the head learn, as far as the strategy says so beforehand."""
-    recipe, infos = run.recipe, stage_infos(run.backbone)
-    epochs = recipe.config.run.epochs
-    return any(
-        make_plan(recipe.strategy, recipe.strategy_options, infos, epoch=epoch, epochs=epochs, pretrained=True).learns_stages
-        for epoch in dict.fromkeys((0, epochs // 2, epochs - 1))
-    )
+    infos, epochs = stage_infos(run.backbone), run.recipe.config.run.epochs
+    return any(plan_at(run.recipe, infos, epoch).learns_stages for epoch in dict.fromkeys((0, epochs // 2, epochs - 1)))
 
 
 def _require_enough(images: ImageSet, rows: NDArray[np.int64], bad: int) -> None:

@@ -17,6 +17,7 @@ from tlstudio.api.config import TrainConfig, parse_config
 from tlstudio.api.errors import UserError
 from tlstudio.runs.spread import Spread, spread_of
 from tlstudio.runs.store import RunInfo, list_runs
+from tlstudio.runs.table import differing_settings
 
 Kind = Literal["seeds", "folds"]
 ACCURACY = "val_accuracy"
@@ -183,19 +184,9 @@ def group_of(runs: Sequence[RunInfo]) -> Group:
         runs=tuple(counted.values()),
         others=tuple(run for run in runs if run not in counted.values()),
         accuracy=spread_of(figures) if figures else None,
-        differing=_differing([run.config for run in counted.values()], kind),
+        differing=tuple(name for name in differing_settings(tuple(counted.values())) if name != ".".join(_VARIES[kind])),
     )
 
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
-
-
-def _differing(configs: Sequence[Mapping[str, Any]], kind: Kind) -> tuple[str, ...]:
-    flat = [
-        {f"{section}.{field}": value for section, fields in config.items() for field, value in fields.items()}
-        for config in configs
-    ]
-    allowed = {".".join(_VARIES[kind]), "run.name"}
-    names = dict.fromkeys(name for settings in flat for name in settings if name not in allowed)
-    return tuple(name for name in names if any(settings.get(name) != flat[0].get(name) for settings in flat))

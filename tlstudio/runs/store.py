@@ -116,9 +116,8 @@ def create_run(workspace: Path, config: TrainConfig, about: dict[str, Any], *, p
 
 def list_runs(workspace: Path) -> list[RunInfo]:
     """All readable runs, newest first; a folder that is no run is passed over."""
-    try:
-        folders = [entry for entry in runs_folder(workspace).iterdir() if entry.is_dir() and not entry.name.startswith(".")]
-    except OSError:
+    folders = [entry for entry in _folders(workspace) if entry.is_dir()]
+    if not folders:
         return []
     from tlstudio.runs.summaries import Summaries
 
@@ -129,11 +128,18 @@ def list_runs(workspace: Path) -> list[RunInfo]:
     return sorted(runs, key=lambda info: info.created, reverse=True)
 
 
+def _folders(workspace: Path) -> list[Path]:
+    """What may be run folders: all entries but hidden ones, which are not finished; none where there is no workspace."""
+    try:
+        return [entry for entry in runs_folder(workspace).iterdir() if not entry.name.startswith(".")]
+    except OSError:
+        return []
+
+
 def recent_backbones(workspace: Path, runs: int = 20) -> tuple[str, ...]:
     """Qualified names of the networks of the newest runs, the last used first. Reads their settings alone."""
     try:
-        entries = [entry for entry in runs_folder(workspace).iterdir() if not entry.name.startswith(".")]
-        folders = [(entry.stat().st_ctime, entry) for entry in entries]
+        folders = [(entry.stat().st_ctime, entry) for entry in _folders(workspace)]
     except OSError:
         return ()
     found: dict[str, None] = {}
@@ -210,12 +216,14 @@ def find_run(workspace: Path, text: str) -> RunInfo | None:
     Raises:
         UserError: the beginning fits more than one run.
     """
-    folder = Path(text).expanduser()
-    if (folder / "run.json").is_file():
-        return read_run(folder)
     if not text:
         return None
-    matches = [run for run in list_runs(workspace) if run.id.startswith(text) or run.folder.name.startswith(text)]
+    folder = Path(os.path.expanduser(text))
+    if (folder / "run.json").is_file():
+        return read_run(folder)
+    named = [entry for entry in _folders(workspace) if _may_be(entry.name, text)]
+    runs = [run for entry in named if (run := read_run(entry)) is not None] or list_runs(workspace)  # one may be renamed
+    matches = [run for run in runs if run.id.startswith(text) or run.folder.name.startswith(text)]
     exact = [run for run in matches if text in {run.id, run.folder.name}]
     if len(exact or matches) > 1:
         raise UserError(
@@ -225,6 +233,11 @@ def find_run(workspace: Path, text: str) -> RunInfo | None:
         )
     found = exact or matches
     return found[0] if found else None
+
+
+def _may_be(name: str, text: str) -> bool:
+    """Whether this may be the folder of the run that is meant: its name ends in the id, as `create_run` made it."""
+    return name.startswith(text) or name.rpartition("_")[2].startswith(text)
 
 
 def require_run(workspace: Path, text: str) -> RunInfo:

@@ -38,14 +38,14 @@ class Reproducer(QObject):
 
     def start(self, run: RunInfo) -> None:
         """Do it again."""
-        from tlstudio.engine.reproduce import differences
+        from tlstudio.engine.reproduce import changes_since
 
         catalog, workspace = self._context.catalog, self._context.workspace
         if not self.may_start() or catalog is None:
             return
         self._context.message.emit(self.tr("Comparing with what the run recorded …"))
         self._task = run_in_background(
-            self, lambda _task: differences(run, catalog, workspace),
+            self, lambda _task: changes_since(run, catalog, workspace),
             done=lambda found: self._looked(run, found), failed=self._failed,
         )  # fmt: skip
         self.changed.emit()
