@@ -59,7 +59,7 @@ def test_other_versions_are_named(run, catalog, workspace):
     (run / "run.json").write_text(json.dumps(about))
     text = told(run, catalog, workspace)
     assert "torch: 1.0 then" in text
-    assert "commit: abc123 then, none now." in text
+    assert f"commit: abc123 then, {versions().get('commit', 'none')} now." in text
     assert "Plugin freezing: 0.0.1 then" in text
     assert "torchvision" not in text
     assert "Another machine: elsewhere then" in text

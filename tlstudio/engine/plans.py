@@ -19,9 +19,9 @@ from tlstudio.api.config import RunConfig
 from tlstudio.engine.compute import ComputePlan, Prefix, Step, dtype_name
 from tlstudio.engine.device import Place
 from tlstudio.engine.processor import processor
+from tlstudio.runs.store import PLAN_FILE
 
 _VERSION = 2
-OF_RUN = "plan.json"
 
 
 def plan_key(run: RunConfig, place: Place, *, network: str, frozen: int, shape: tuple[int, ...]) -> str:
@@ -71,7 +71,7 @@ def keep_with_run(cut: Decides, folder: Path, here: Mapping[str, Any]) -> None:
     Args:
         here: what decisions depend on, such as the machine; those of elsewhere are passed over.
     """
-    file = folder / OF_RUN
+    file = folder / PLAN_FILE
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
         kept = json.loads(file.read_bytes())
         if kept["here"] == here:

@@ -1,4 +1,4 @@
-"""Whether a run can be done again as it was: what differs between what it recorded and what is here now. Imports no torch."""
+"""Does a run again as it was, and says what differs between what it recorded and what is here now. Imports no torch."""
 
 from __future__ import annotations
 
@@ -10,19 +10,41 @@ from typing import Any
 
 import numpy as np
 
+from tlstudio import safe_io
 from tlstudio.api.config import TrainConfig, parse_config
 from tlstudio.api.dataset import SPLIT_NAMES
 from tlstudio.api.errors import UserError
+from tlstudio.api.events import Event
 from tlstudio.data.curation import Curation
 from tlstudio.data.edits import JOURNAL
 from tlstudio.data.index import Index
 from tlstudio.data.scan import known_alike
 from tlstudio.engine.about import plugin_versions, versions
+from tlstudio.engine.control import Control
 from tlstudio.engine.fingerprint import some
+from tlstudio.engine.run import make_run, resume_run
 from tlstudio.registry.catalog import Catalog
-from tlstudio.runs.store import RunInfo
+from tlstudio.runs.store import PLAN_FILE, SPLIT_FILE, RunInfo
 
+_OF_RUN = (SPLIT_FILE, JOURNAL, PLAN_FILE)
 _PARTS = ("train", "val", "test")
+
+
+def reproduce_run(run: RunInfo, catalog: Catalog, workspace: Path, control: Control) -> Iterator[Event]:
+    """The events of a new run with the settings, seeds, images, split and edits of another, which computes in the same way.
+
+    What cannot be as it was, `changes_since` says before. As `start_run`, it never raises once it has a folder.
+
+    Raises:
+        ConfigError: its settings are not valid any more.
+        UserError: a name or an option is wrong.
+        OSError: the workspace cannot be written.
+    """
+    _, folder = make_run(parse_config(run.config), catalog, workspace, waits=False)
+    for name in _OF_RUN:
+        if (run.folder / name).exists():
+            safe_io.write_bytes(folder / name, (run.folder / name).read_bytes())
+    yield from resume_run(folder, catalog, workspace, control)
 
 
 def changes_since(run: RunInfo, catalog: Catalog, workspace: Path) -> list[str]:
@@ -36,7 +58,7 @@ def changes_since(run: RunInfo, catalog: Catalog, workspace: Path) -> list[str]:
         DataError: the images are not there, or cannot be used.
     """
     config = parse_config(run.config)
-    return [*_code(run, catalog), *_data(run, config, catalog, workspace)]
+    return [*_code(run, catalog), *_weights(run, config, catalog, workspace), *_data(run, config, catalog, workspace)]
 
 
 def _code(run: RunInfo, catalog: Catalog) -> Iterator[str]:
@@ -56,9 +78,16 @@ def _code(run: RunInfo, catalog: Catalog) -> Iterator[str]:
         yield f"Another machine: {machine} then, {platform.node()} now."
 
 
+def _weights(run: RunInfo, config: TrainConfig, catalog: Catalog, workspace: Path) -> Iterator[str]:
+    then = _read(run.folder / "run.json").get("weights")
+    now = catalog.resolve(config, workspace=workspace).weights
+    if isinstance(then, dict) and then.get("sha256") != now.sha256:
+        yield f"Weights: {then.get('title')} then, {now.title} now" + (", another file." if then["title"] == now.title else ".")
+
+
 def _data(run: RunInfo, config: TrainConfig, catalog: Catalog, workspace: Path) -> Iterator[str]:
     images = catalog.open_images(config.data)
-    kept = _read(run.folder / "split.json")
+    kept = _read(run.folder / SPLIT_FILE)
     if not kept:
         yield "The run ended before it recorded its split."
         return

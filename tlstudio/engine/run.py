@@ -112,6 +112,7 @@ def make_run(
 def about_run(recipe: Recipe, catalog: Catalog, group: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """What ``run.json`` keeps of the circumstances of a run."""
     about: dict[str, Any] = {"versions": versions(), "machine": platform.node(), "plugins": plugin_versions(catalog)}
+    about["weights"] = {"title": recipe.weights.title, "sha256": recipe.weights.sha256}
     if recipe.weights.parent:
         about["parent"] = {"run": recipe.weights.parent, "sha256": recipe.weights.sha256}
     if group:
@@ -193,6 +194,12 @@ def _first(config: TrainConfig, folder: Path, catalog: Catalog, workspace: Path,
     about = about_run(recipe, catalog)
     said = json.loads((folder / "run.json").read_bytes())
     safe_io.write_json(folder / "run.json", {**said, **about})  # the program may be a newer one by now
+    saved = open_saved(folder, epochs=None)
+    if saved.taken is not None:  # it is to have the images of another run
+        yield _started(folder, config)
+        images, splits = saved.images(recipe)
+        yield from _trained(recipe, images, splits, folder, control, decide, about, time.monotonic())
+        return
     yield from _run(recipe, _curation(recipe, workspace), folder, control, decide, about)
 
 

@@ -21,7 +21,7 @@ from tlstudio.registry.catalog import Catalog, Recipe
 from tlstudio.registry.weights import ResolvedWeights
 from tlstudio.runs.checkpoints import FORMAT, newest_intact, read_meta, step_of
 from tlstudio.runs.replay import EVENTS_FILE
-from tlstudio.runs.store import RunInfo, read_run
+from tlstudio.runs.store import SPLIT_FILE, RunInfo, read_run
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -139,6 +139,6 @@ def told(saved: SavedRun) -> str:
 
 def _taken(folder: Path) -> Taken | None:
     try:
-        return Taken.read(json.loads((folder / "split.json").read_bytes()))
+        return Taken.read(json.loads((folder / SPLIT_FILE).read_bytes()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

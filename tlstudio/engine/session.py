@@ -33,6 +33,7 @@ from tlstudio.engine.plans import keep_with_run
 from tlstudio.engine.remarks import remarks
 from tlstudio.engine.resume import restarted, resumed
 from tlstudio.engine.training import Training, labelled_rows
+from tlstudio.runs.store import SPLIT_FILE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -87,7 +88,7 @@ def _begun(given: Given) -> Generator[Event, None, tuple[Training, Taken]]:
                         loaded=frozenset(() if report is None else report.matched))  # fmt: skip
     excluded = {images.keys[row]: reason for row, reason in sorted(source.unreadable.items())}
     if training.world.first:
-        safe_io.write_json(given.folder / "split.json", {**taken.record(), "excluded": excluded})
+        safe_io.write_json(given.folder / SPLIT_FILE, {**taken.record(), "excluded": excluded})
     yield prepared(training, taken, plan, excluded)
     if report is None:
         yield Note(level="warning", text="The network starts from random values, not from trained weights: expect to need "

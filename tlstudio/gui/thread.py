@@ -24,6 +24,7 @@ from tlstudio.registry import Catalog
 
 if TYPE_CHECKING:
     from tlstudio.gui.pages.train_told import Told
+    from tlstudio.runs.store import RunInfo
 
 Runner = Callable[[TrainConfig, Catalog, Path, Control], "Iterator[Event | Told]"]
 """What trains: ``runner(config, catalog, workspace, control)`` yields the events of a run; of one that was going before,
@@ -59,6 +60,18 @@ def going_on(run: str, folder: Path, epochs: int | None) -> Runner:
         from tlstudio.gui.pages.train_told import with_what_was_told
 
         return with_what_was_told(run, folder, resume_run(folder, catalog, workspace, control, epochs))
+
+    return runner
+
+
+def reproducing(run: RunInfo) -> Runner:
+    """The engine's way to do a run again as it was."""
+
+    def runner(_config: TrainConfig, catalog: Catalog, workspace: Path, control: Control) -> Iterator[Event | Told]:
+        from tlstudio.engine.reproduce import reproduce_run
+        from tlstudio.gui.pages.train_told import told_anew
+
+        return told_anew(reproduce_run(run, catalog, workspace, control))
 
     return runner
 

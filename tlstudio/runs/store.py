@@ -28,6 +28,7 @@ from tlstudio.runs.notes import read_notes
 from tlstudio.runs.replay import read_events
 
 Status = Literal["completed", "stopped", "cancelled", "failed", "interrupted", "running", "queued"]
+SPLIT_FILE, PLAN_FILE = "split.json", "plan.json"
 QUEUED_FILE = "queued.json"
 """In the folder of a run that waits for its turn; has its place in the order."""
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QMessageBox, QWidget
 
-from tlstudio.api.config import parse_config
-from tlstudio.api.errors import ConfigError
 from tlstudio.gui.context import AppContext
 from tlstudio.gui.pages.run_images import show_images_of
 from tlstudio.gui.pages.runs_model import title_of_run
@@ -55,16 +53,11 @@ class Reproducer(QObject):
         self.changed.emit()
         if found and not self._ask(run, found):
             return
-        try:
-            config = parse_config(run.config)
-        except ConfigError as error:
-            self._context.problem.emit(error)
-            return
         if not found:
             self._context.message.emit(self.tr("Same settings, versions, images and split as then."))
         show_images_of(self._context, run)
         self._context.page_requested.emit("train")
-        self._context.start_requested.emit(config)
+        self._context.reproduction_requested.emit(run)
 
     def _ask(self, run: RunInfo, found: list[str]) -> bool:
         lines = [f"• {line}" for line in found[:_SHOWN]] + ["…"] * (len(found) > _SHOWN)
