@@ -26,8 +26,10 @@ from tlstudio.engine.given import Given, prepared
 from tlstudio.engine.keep import about_model
 from tlstudio.engine.keeper import Keeper
 from tlstudio.engine.loop import train
+from tlstudio.engine.machine import machine
 from tlstudio.engine.model import build_model
 from tlstudio.engine.patient import patiently
+from tlstudio.engine.plans import keep_with_run
 from tlstudio.engine.remarks import remarks
 from tlstudio.engine.resume import restarted, resumed
 from tlstudio.engine.training import Training, labelled_rows
@@ -47,6 +49,8 @@ def run_session(given: Given) -> Iterator[Event]:
     """
     with settings_for(given.place, given.recipe.config.run):
         training, keeper = yield from _prepare(given)
+        here = {**machine(given.place, training.world), "torch": given.about["versions"]["torch"]}
+        keep_with_run(training.cut, given.folder, here)
         try:
             yield from train(training, keeper)
         except BaseException:

@@ -1,7 +1,7 @@
 """Run folders: create, list, find, delete. Knows files only; every file is written through `tlstudio.safe_io`.
 
 <workspace>/runs/<date>_<backbone>_<dataset>_<id>/
-  run.json  config.json  split.json  edits.jsonl  events.jsonl  notes.json  queued.json  log.txt
+  run.json  config.json  split.json  plan.json  edits.jsonl  events.jsonl  notes.json  queued.json  log.txt
   ckpt/  model.safetensors  model.json
 """
 
