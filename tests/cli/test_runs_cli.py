@@ -8,6 +8,7 @@ import pytest
 
 from tlstudio.api.config import parse_config
 from tlstudio.api.events import EpochDone, Prepared, RunFinished
+from tlstudio.runs.lock import hold_queue
 from tlstudio.runs.recorder import record
 from tlstudio.runs.store import create_run
 
@@ -83,3 +84,12 @@ def test_runs_are_deleted_once_though_they_are_named_twice(cli, workspace):
     assert cli("runs", "delete", third, "no-such-run").code == 2
     assert [item["id"] for item in cli("runs", "delete", third, third, "--json").json] == [third]
     assert cli("queue", "cancel", make_run(workspace)).code == 2
+
+
+def test_a_queue_that_is_worked_off_already_says_so_at_once(cli, workspace):
+    with hold_queue(workspace):
+        for how in ((), ("--detach",)):
+            done = cli("queue", "run", *how)
+            assert done.code == 2
+            assert "works off the queue already" in done.err
+    assert not (workspace / "queue.log").exists()

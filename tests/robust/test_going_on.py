@@ -11,7 +11,7 @@ import threading
 import pytest
 import torch
 from conftest import make_photos
-from robust_runs import assert_same_run, folder_of, newest, resume, story
+from robust_runs import assert_same_run, assert_same_weights, folder_of, newest, resume, story
 from training import run
 
 from tlstudio.api.config import DataConfig
@@ -119,6 +119,14 @@ def test_what_the_user_edits_later_does_not_concern_a_run_that_has_begun(stopped
     folder, whole = stopped
     assert resume(tiny_catalog, tmp_path, folder)[-1].outcome == "completed"
     assert_same_run(whole, folder)
+
+
+def test_a_run_that_has_lost_its_story_goes_on_from_its_checkpoint_all_the_same(stopped, tiny_catalog, tmp_path):
+    folder, whole = stopped
+    (folder / "events.jsonl").unlink()
+    events = resume(tiny_catalog, tmp_path, folder)
+    assert only(events, "RunResumed").step == 7
+    assert_same_weights(whole, folder)
 
 
 def test_a_finished_run_is_only_extended_and_says_what_that_means(stopped, tiny_catalog, tmp_path):

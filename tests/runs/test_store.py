@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import platform
@@ -12,7 +14,7 @@ import time
 
 import pytest
 
-from tlstudio import faults
+from tlstudio import faults, safe_io
 from tlstudio.api.config import parse_config
 from tlstudio.api.errors import UserError
 from tlstudio.api.events import EpochDone, RunFinished, StepDone
@@ -20,7 +22,7 @@ from tlstudio.runs import store
 from tlstudio.runs.lock import HOLDER_FILE, hold
 from tlstudio.runs.notes import NOTES_FILE, RunNotes, read_notes, write_notes
 from tlstudio.runs.recorder import record
-from tlstudio.runs.replay import read_events
+from tlstudio.runs.replay import EVENTS_FILE, read_events
 from tlstudio.runs.store import create_run, delete_run, find_run, list_runs, read_run, restore_run
 
 
@@ -96,6 +98,34 @@ def test_an_event_that_could_not_be_written_at_once_is_there_once(workspace, fau
         list(record([epoch(1)], folder, patiently=patiently))
     assert switch.seen > 1
     assert [event.event for event in list(read_events(folder))[len(before) :]] == ["EpochDone"]
+
+
+def test_events_are_written_where_the_file_is_when_its_drive_is_back(workspace, monkeypatch):
+    """What was open before the drive went is of no use any more."""
+    folder, real = make_run(workspace, ended=False), safe_io.append
+    before = len(list(read_events(folder)))
+    events, tries = [epoch(1), epoch(2)], []
+
+    def append(file, data):
+        if len(tries) == 1:
+            copy = folder / "copy"
+            copy.write_bytes((folder / EVENTS_FILE).read_bytes())
+            os.replace(copy, folder / EVENTS_FILE)
+        tries.append(file)
+        if len(tries) == 2:
+            raise OSError(errno.ESTALE, "stale")
+        real(file, data)
+
+    def patiently(action):
+        with contextlib.suppress(OSError):
+            action()
+            return ()
+        action()
+        return ()
+
+    monkeypatch.setattr(safe_io, "append", append)
+    assert list(record(events, folder, patiently=patiently)) == events
+    assert list(read_events(folder))[before:] == events
 
 
 def test_a_spoilt_cache_costs_time_alone(workspace, tlstudio_home):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ def save_checkpoint(
         OSError: it cannot be written, or reads otherwise than it was written; what torch raises on a full disk, see
             `tlstudio.safe_io.as_user_error`. The older ones are then there, and nothing of it is.
     """
+    _require(run_folder)
     folder = checkpoint_folder(run_folder, step)
     if folder.exists():
         if verify_checkpoint(folder):
@@ -70,6 +72,7 @@ def load_state(folder: Path) -> dict[str, Any]:
 
 def save_result(run_folder: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> Path:
     """Write the trained model: ``model.safetensors``, and ``model.json`` with what is needed to use it; both or none."""
+    _require(run_folder)
     settle_result(run_folder)
     data = to_safetensors({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
     with safe_io.atomic_folder(run_folder / NEW_RESULT) as temporary:
@@ -77,6 +80,12 @@ def save_result(run_folder: Path, tensors: Mapping[str, Tensor], about: Mapping[
         safe_io.write_json(temporary / RESULT_ABOUT, {"format": 1, "sha256": safe_io.sha256(temporary / RESULT), **about})
     settle_result(run_folder)
     return run_folder / RESULT
+
+
+def _require(run_folder: Path) -> None:
+    """The folder of a run is never made anew: where its drive is gone, that would be in another place."""
+    if not run_folder.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(run_folder))
 
 
 def _json(step: int, meta: Mapping[str, Any]) -> bytes:

@@ -37,6 +37,7 @@ from tlstudio.engine.world import World
 from tlstudio.registry.catalog import Catalog, Recipe
 from tlstudio.registry.presets import Situation, preset_for, why
 from tlstudio.runs import queue
+from tlstudio.runs.checkpoints import list_checkpoints
 from tlstudio.runs.queue import enqueue
 from tlstudio.runs.replay import EVENTS_FILE
 from tlstudio.runs.store import create_run, read_id
@@ -140,7 +141,8 @@ def resume_run(folder: Path, catalog: Catalog, workspace: Path, control: Control
         with held(folder, control) if first else nullcontext():
             again = partial(_from_checkpoint, folder, catalog, workspace, control)
             run_id = read_id(folder)
-            if run_id and epochs is None and World.here().alone and not (folder / EVENTS_FILE).exists():
+            begun = (folder / EVENTS_FILE).exists() or list_checkpoints(folder)
+            if run_id and epochs is None and World.here().alone and not begun:
                 config = read_config(folder / "config.json")
                 attempt = Attempt(events=_first(config, folder, catalog, workspace, control), config=config)
             else:

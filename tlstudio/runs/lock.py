@@ -143,7 +143,8 @@ def _acquired(lock_file: Path, holder_file: Path, busy: Callable[[], UserError])
                 raise busy() from None
             time.sleep(_AGAIN)
         except (OSError, NotImplementedError):  # a file system that has no locks, or a lock that another user has made
-            if _lives(_holder(holder_file)):
+            holder = _holder(holder_file)
+            if holder is not None and holder.pid != os.getpid() and _lives(holder):  # itself may have been named beforehand
                 raise busy() from None
             return lambda: None
         else:

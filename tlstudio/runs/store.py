@@ -117,7 +117,7 @@ def create_run(workspace: Path, config: TrainConfig, about: dict[str, Any], *, p
 
 def list_runs(workspace: Path) -> list[RunInfo]:
     """All readable runs, newest first; a folder that is no run is passed over."""
-    folders = [entry for entry in _folders(workspace) if entry.is_dir()]
+    folders = [entry for entry in run_folders(workspace) if entry.is_dir()]
     if not folders:
         return []
     from tlstudio.runs.summaries import Summaries
@@ -129,7 +129,7 @@ def list_runs(workspace: Path) -> list[RunInfo]:
     return sorted(runs, key=lambda info: info.created, reverse=True)
 
 
-def _folders(workspace: Path) -> list[Path]:
+def run_folders(workspace: Path) -> list[Path]:
     """What may be run folders: all entries but hidden ones, which are not finished; none where there is no workspace."""
     try:
         return [entry for entry in runs_folder(workspace).iterdir() if not entry.name.startswith(".")]
@@ -139,10 +139,10 @@ def _folders(workspace: Path) -> list[Path]:
 
 def recent_backbones(workspace: Path, runs: int = 20) -> tuple[str, ...]:
     """Qualified names of the networks of the newest runs, the last used first. Reads their settings alone."""
-    try:
-        folders = [(entry.stat().st_ctime, entry) for entry in _folders(workspace)]
-    except OSError:
-        return ()
+    folders: list[tuple[float, Path]] = []
+    for entry in run_folders(workspace):
+        with contextlib.suppress(OSError):  # it was just taken away
+            folders.append((entry.stat().st_ctime, entry))
     found: dict[str, None] = {}
     for _, folder in sorted(folders, reverse=True)[:runs]:
         try:
@@ -222,7 +222,7 @@ def find_run(workspace: Path, text: str) -> RunInfo | None:
     folder = Path(os.path.expanduser(text))
     if (folder / "run.json").is_file():
         return read_run(folder)
-    named = [entry for entry in _folders(workspace) if _may_be(entry.name, text)]
+    named = [entry for entry in run_folders(workspace) if _may_be(entry.name, text)]
     runs = [run for entry in named if (run := read_run(entry)) is not None] or list_runs(workspace)  # one may be renamed
     matches = [run for run in runs if run.id.startswith(text) or run.folder.name.startswith(text)]
     exact = [run for run in matches if text in {run.id, run.folder.name}]
