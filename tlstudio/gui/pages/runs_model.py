@@ -54,8 +54,8 @@ class Column:
 def columns() -> tuple[Column, ...]:
     """The columns, in the user's language."""
     return (
-        Column(name="name", title=_tr("Name"), text=title_of_run, width=154, tip=lambda run: f"{run.name}\n{run.folder.name}"),
-        Column(name="data", title=_tr("Data"), text=lambda run: run.dataset.rpartition("/")[2], width=100, tip=_path),
+        Column(name="name", title=_tr("Name"), text=title_of_run, width=146, tip=lambda run: f"{run.name}\n{run.folder.name}"),
+        Column(name="data", title=_tr("Data"), text=lambda run: run.dataset.rpartition("/")[2], width=90, tip=_path),
         Column(
             name="backbone", title=_tr("Backbone"), text=lambda run: run.backbone.rpartition("/")[2], width=132,
             tip=lambda run: run.backbone,
@@ -65,17 +65,17 @@ def columns() -> tuple[Column, ...]:
             tip=strategy_of, about=_tr("The freezing strategy"),
         ),
         Column(
-            name="status", title=_tr("Status"), text=lambda run: f"{_MARKS[run.status]} {status_text(run.status)}", width=84,
+            name="status", title=_tr("Status"), text=lambda run: f"{_MARKS[run.status]} {status_text(run.status)}", width=96,
             tip=lambda run: run.error,
         ),
-        Column(name="epochs", title=_tr("Epochs"), text=_epochs, width=84, key=lambda run: run.epochs_done, right=True),
+        Column(name="epochs", title=_tr("Epochs"), text=_epochs, width=76, key=lambda run: run.epochs_done, right=True),
         Column(
             name="best_epoch", title=_tr("Best epoch"), width=84,
             text=lambda run: str(run.best_epoch + 1) if run.best_epoch >= 0 else "–",
             key=lambda run: run.best_epoch, right=True, about=_tr("The epoch whose model was kept"), shown=False,
         ),
         Column(
-            name="val_accuracy", title=_tr("Val. accuracy"), text=_accuracy, width=92,
+            name="val_accuracy", title=_tr("Val. accuracy"), text=_accuracy, width=88,
             key=lambda run: run.metrics.get("val_accuracy", -1.0), right=True,
             about=_tr("Of the best epoch, on the validation images"),
         ),
@@ -94,11 +94,11 @@ def columns() -> tuple[Column, ...]:
             about=_tr("Training images in a second of its epochs, measuring included"), shown=False,
         ),
         Column(
-            name="group", title=_tr("Group"), text=group_text, width=100, tip=_group_tip,
+            name="group", title=_tr("Group"), text=group_text, width=92, tip=_group_tip,
             key=lambda run: (run.group, run.group_number), about=_tr("Runs that repeat one configuration over seeds or folds"),
         ),
         Column(
-            name="notes", title=_tr("Notes"), text=lambda run: " ".join(run.notes.split()), width=64,
+            name="notes", title=_tr("Notes"), text=lambda run: " ".join(run.notes.split()), width=52,
             tip=lambda run: run.notes, about=_tr("Your own words; F2 writes"),
         ),
         Column(
@@ -109,7 +109,7 @@ def columns() -> tuple[Column, ...]:
             name="parent", title=_tr("Parent"), text=lambda run: run.parent or "–", width=84,
             about=_tr("The run whose result this one started from"), shown=False,
         ),
-        Column(name="started", title=_tr("Started"), text=_created, width=126, key=lambda run: run.created),
+        Column(name="started", title=_tr("Started"), text=_created, width=122, key=lambda run: run.created),
     )  # fmt: skip
 
 
