@@ -132,7 +132,7 @@ def _held(lock_file: Path, holder_file: Path, busy: Callable[[], UserError]) -> 
 
 
 def _acquired(lock_file: Path, holder_file: Path, busy: Callable[[], UserError]) -> Callable[[], object]:
-    """Take the lock; returns what lets go of it. Who holds it without a name does so for a moment, and is waited for."""
+    """Take the lock; returns what lets go of it. Where it is not sure who holds it, a moment is waited for."""
     from filelock import FileLock, Timeout
 
     lock = FileLock(lock_file, timeout=0, thread_local=False)
