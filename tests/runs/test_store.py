@@ -18,8 +18,8 @@ from tlstudio import faults, safe_io
 from tlstudio.api.config import parse_config
 from tlstudio.api.errors import UserError
 from tlstudio.api.events import EpochDone, RunFinished, StepDone
-from tlstudio.runs import store
-from tlstudio.runs.lock import HOLDER_FILE, hold
+from tlstudio.runs import lock, store
+from tlstudio.runs.lock import HOLDER_FILE, hold, hold_queue, name_holder, queue_holder
 from tlstudio.runs.notes import NOTES_FILE, RunNotes, read_notes, write_notes
 from tlstudio.runs.recorder import record
 from tlstudio.runs.replay import EVENTS_FILE, read_events
@@ -208,3 +208,28 @@ def test_a_run_is_found_by_what_its_folder_is_called_and_no_other_is_read(worksp
     assert find_run(workspace, "") is find_run(workspace, "~nobody/there") is None
     with pytest.raises(UserError, match="is the beginning of 2 runs"):
         find_run(workspace, folders[0].name[:10])
+
+
+def test_where_numbers_of_processes_tell_nothing_the_lock_does(workspace, monkeypatch):
+    """As on Windows, where a run that was killed shall not seem to go on for ever."""
+    monkeypatch.setattr(lock, "_born", lambda _pid: "")
+    monkeypatch.setattr(safe_io, "is_alive", lambda _pid: True)
+    folder = make_run(workspace, ended=False)
+    with hold(folder):
+        kept = (folder / HOLDER_FILE).read_text()
+        assert read_run(folder).status == "running"
+        with pytest.raises(UserError, match="Another program"), hold(folder):
+            pass
+    (folder / HOLDER_FILE).write_text(kept)  # it was killed
+    assert read_run(folder).status == "interrupted"
+    with hold(folder):
+        pass
+    name_holder(folder, 1)
+    assert read_run(folder).status == "interrupted"  # its heart has not beaten for long
+    store.heartbeat(folder)
+    assert read_run(folder).status == "running"  # about to begin
+    with hold_queue(workspace):
+        kept = (workspace / "queue.holder.json").read_text()
+        assert queue_holder(workspace)
+    (workspace / "queue.holder.json").write_text(kept)
+    assert queue_holder(workspace) == ""
