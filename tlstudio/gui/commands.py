@@ -41,6 +41,11 @@ def _file(window: MainWindow) -> list[Action]:
             run=lambda: (window.show_page("data"), window.data_page.open_sample()),
         ),
         Action(
+            id="file.workspace", title=_tr("Open &workspace…"), icon="briefcase", separated=True,
+            tip=_tr("Work with the runs, edits and splits of another folder, now and after the next start"),
+            enabled=lambda: not window.context.run_active, run=window.ask_workspace,
+        ),
+        Action(
             id="file.check", title=_tr("Chec&k images"), icon="check-circle", separated=True,
             tip=_tr("Look for unreadable images, duplicates, leaks between splits and odd pictures"),
             enabled=lambda: window.context.data is not None,
