@@ -87,16 +87,15 @@ def _log_traceback(error: Exception) -> Path | None:
     import time
     import traceback
 
-    from tlstudio import paths
+    from tlstudio import paths, safe_io
 
     text = "".join(traceback.format_exception(error))
     if os.environ.get("TLSTUDIO_DEBUG"):
         sys.stderr.write(text)
     try:
         log = paths.logs() / "tlstudio.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} tlstudio {__version__}\n{text}\n")
+        text = f"{time.strftime('%Y-%m-%d %H:%M:%S')} tlstudio {__version__}\n{text}"
+        safe_io.append_line(log, text.encode("utf-8", "backslashreplace"))
     except OSError:
         return None
     return log

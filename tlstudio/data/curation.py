@@ -117,7 +117,7 @@ class Curation:
         return self._renew()
 
     def undo(self) -> Edit | None:
-        """Take the last edit back; returns it, or ``None`` where there is none. Raises as `add`."""
+        """Take one's own last edit back; returns it, or ``None`` where there is none. Raises as `add`."""
         edit = self.journal.undo()
         self._renew()
         return edit
@@ -127,6 +127,13 @@ class Curation:
         edit = self.journal.redo()
         self._renew()
         return edit
+
+    def catch_up(self) -> bool:
+        """Take in what other processes edited since; returns whether there was anything. Raises `OSError`."""
+        if not self.journal.catch_up():
+            return False
+        self._renew()
+        return True
 
     def fix_splits(self) -> None:
         """Keep the drawn parts for ever, by key, so that images which come later move none; raises `OSError`."""

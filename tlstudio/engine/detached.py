@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tlstudio import safe_io
 from tlstudio.api.config import TrainConfig
 from tlstudio.engine.run import make_run
 from tlstudio.registry.catalog import Catalog
@@ -57,7 +58,7 @@ def detach(words: Sequence[str], log: Path) -> int:
     Raises:
         OSError: no process can be started, or the file cannot be written.
     """
-    with log.open("ab") as output:
+    with safe_io.open_append(log) as output:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "tlstudio", *words], stdin=subprocess.DEVNULL, stdout=output, stderr=output, **_APART
         )
