@@ -18,7 +18,7 @@ from tlstudio.api.config import SPLIT_FIELDS, DataConfig
 from tlstudio.api.dataset import NO_SPLIT, SPLIT_NAMES, ImageSet
 from tlstudio.api.errors import DataError
 from tlstudio.data.edits import JOURNAL, Edit, Journal, Table, apply, rows_of
-from tlstudio.data.moved import before
+from tlstudio.data.moved import before, note_place
 from tlstudio.data.splits import FOLD_0, SplitPlan, assign_parts, known_parts, splits_of
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ class Curation:
         self.original = images
         self.plan = SplitPlan.of(config)
         self.folder = work_folder(config, workspace)
+        note_place(workspace, config.path)
         self._alike = alike
         try:
             self.journal = Journal(self.folder / JOURNAL)
