@@ -14,6 +14,7 @@ from tlstudio.gui import closing, theme
 from tlstudio.gui.actions import ActionSet
 from tlstudio.gui.commands import commands
 from tlstudio.gui.context import AppContext
+from tlstudio.gui.diagnostics import Diagnostics
 from tlstudio.gui.memory import Memory, title_of
 from tlstudio.gui.offer import Offer
 from tlstudio.gui.pages.data import DataPage
@@ -59,6 +60,7 @@ class MainWindow(QMainWindow):
         self.status = StatusBar(context, self)
         self.setStatusBar(self.status)
         self.closer = closing.Closer(self)
+        self.diagnostics = Diagnostics(context, self)
         self.actions_by_id = ActionSet(self, commands(self))
         self._fill_menus()
         self._drop = self._make_drop_hint()
@@ -149,7 +151,7 @@ class MainWindow(QMainWindow):
 
     def set_device(self, text: str) -> None:
         """Tell what training computes on."""
-        self._device = text
+        self._device = self.diagnostics.device = text
         self.status.set_device(text)
         if "settings" in self._pages:
             self._pages["settings"].set_device(text)
