@@ -84,21 +84,18 @@ def _explain(error: Exception, as_json: bool) -> int:
 
 def _log_traceback(error: Exception) -> Path | None:
     """Append the traceback to the program's log; a log that cannot be written is no reason to fail."""
-    import time
+    import logging
     import traceback
 
-    from tlstudio import paths, safe_io
+    from tlstudio import log_file, paths
 
     text = "".join(traceback.format_exception(error))
     if os.environ.get("TLSTUDIO_DEBUG"):
         sys.stderr.write(text)
     try:
-        log = paths.logs() / "tlstudio.log"
-        text = f"{time.strftime('%Y-%m-%d %H:%M:%S')} tlstudio {__version__}\n{text}"
-        safe_io.append_line(log, text.encode("utf-8", "backslashreplace"))
+        return log_file.write_line(paths.logs(), "tlstudio.cli", logging.ERROR, f"tlstudio {__version__}: {text}")
     except OSError:
         return None
-    return log
 
 
 def _broken_pipe() -> int:
