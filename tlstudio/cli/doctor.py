@@ -37,7 +37,8 @@ def doctor(
     else:
         _print(found)
         if bundle:
-            output.print_line(f"\nSaved in {bundle}, without images and names of classes or people: {', '.join(parts)}.")
+            output.print_line(f"\nSaved in {bundle}, without images: {', '.join(parts)}.")
+            output.print_line("Messages and notes may name files and people: look into it before you send it.")
     if found["problems"]:
         raise typer.Exit(1)
 

@@ -1,6 +1,6 @@
 """What is needed to report a fault, as one zip file: the machine, the last part of the logs, the story of the newest run.
 
-No images, no weights, no names of classes or people: the user's folder is ``~``, and classes are counted.
+No images and no weights; the user's folder is ``~``, and classes are counted. What a message or a note says stays as it is.
 """
 
 from __future__ import annotations
