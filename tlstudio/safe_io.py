@@ -56,6 +56,19 @@ def atomic_write(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         raise
 
 
+def write_hashed(path: Path, write: Callable[[IO[bytes]], object]) -> str:
+    """As `atomic_write`; returns the SHA-256 of what was meant, whatever the disk makes of it, as 64 hex digits."""
+    digests: list[str] = []
+
+    def through(file: IO[bytes]) -> None:
+        hashed = _Hashed(file)
+        write(cast("IO[bytes]", hashed))
+        digests.append(hashed.digest.hexdigest())
+
+    atomic_write(path, through)
+    return digests[-1]
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Replace a file by these bytes, atomically."""
     atomic_write(path, lambda file: file.write(data))
@@ -133,8 +146,14 @@ def append(file: IO[bytes], data: bytes) -> None:
         raise
 
 
-def append_line(path: Path, data: bytes) -> int:
-    """Add a line to a file, on the disk when this returns; on a failure the file is as long as before. Returns how long it is.
+def sync(file: IO[bytes]) -> None:
+    """Make what was appended to an open file survive a power cut; raises `OSError`."""
+    _count("fsync")
+    os.fsync(file.fileno())
+
+
+def append_line(path: Path, data: bytes) -> None:
+    """Add a line to a file, on the disk when this returns; on a failure the file is as long as before.
 
     The file and its folder are made where they are not there.
 
@@ -147,15 +166,13 @@ def append_line(path: Path, data: bytes) -> int:
         end = os.fstat(file.fileno()).st_size
         append(file, data + b"\n")
         try:
-            _count("fsync")
-            os.fsync(file.fileno())
+            sync(file)
         except OSError:
             with contextlib.suppress(OSError):
                 os.ftruncate(file.fileno(), end)
             raise
     if new:
         sync_folder(path.parent)
-    return end + len(data) + 1
 
 
 @contextlib.contextmanager
@@ -304,6 +321,20 @@ def as_user_error(error: BaseException, folder: Path) -> UserError | None:
             f"No permission to write in {folder}.", detail=str(error), hint="Choose a workspace that you may write to."
         )
     return None
+
+
+class _Hashed:
+    """A file to write to that adds up what is written; everything else is the file's own."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self.digest = file, hashlib.sha256()
+
+    def write(self, data: Any) -> int:
+        self.digest.update(data)
+        return self._file.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -76,6 +76,8 @@ def test_edits_and_splits_of_the_old_place_go_on(catalog, photos, tmp_path):
 def test_images_that_were_moved_into_a_project_are_found_after_that_was_moved_too(tmp_path):
     old, new, first = tmp_path / "old", tmp_path / "new", "/usb/bees"
     (old / "photos" / "bees").mkdir(parents=True)
+    note_place(old / "work", str(old / "photos" / "bees"))
+    assert not (old / "work").exists()  # whoever works in it makes it
     remember(old / "work", Move(old="/usb", new=str(old / "photos")))
     note_place(old / "work", str(old / "photos" / "bees"))
     shutil.move(old, new)
@@ -86,6 +88,8 @@ def test_images_that_were_moved_into_a_project_are_found_after_that_was_moved_to
 
 
 def test_a_workspace_that_has_nothing_to_do_with_the_images_keeps_no_place(tmp_path):
-    note_place(tmp_path / "mine" / "work", str(tmp_path / "photos"))
-    note_place(tmp_path / "mine" / "work", None)
-    assert not (tmp_path / "mine").exists()
+    work = tmp_path / "mine" / "work"
+    work.mkdir(parents=True)
+    note_place(work, str(tmp_path / "photos"))
+    note_place(work, None)
+    assert list(work.iterdir()) == []

@@ -61,15 +61,24 @@ def test_a_project_with_its_images_is_moved_as_a_whole(tiny_catalog, photos, tmp
     old, new = tmp_path / "project", tmp_path / "elsewhere" / "renamed"
     old.mkdir()
     shutil.move(photos, old / "photos")
-    config = DataConfig(path=str(old / "photos"))
-    curation = Curation(tiny_catalog.open_images(config), config, old / workspace)
-    curation.add(Exclude(keys=(curation.original.keys[3],)))
     left_early(tiny_catalog, old / workspace, old / "photos")
     new.parent.mkdir()
     shutil.move(old, new)
     (info,) = list_runs(new / workspace)
     assert resume(tiny_catalog, new / workspace, info.folder)[-1].event == "RunFinished"
     assert 0 <= evaluate_run(info.folder, tiny_catalog, new / workspace).accuracy <= 1
+
+
+@pytest.mark.parametrize("workspace", [".", "work"], ids=["the images lie in it", "the images lie beside it"])
+def test_the_edits_of_a_project_that_is_moved_as_a_whole(tiny_catalog, photos, tmp_path, workspace):  # noqa: F811
+    old, new = tmp_path / "project", tmp_path / "elsewhere" / "renamed"
+    old.mkdir()
+    shutil.move(photos, old / "photos")
+    config = DataConfig(path=str(old / "photos"))
+    curation = Curation(tiny_catalog.open_images(config), config, old / workspace)
+    curation.add(Exclude(keys=(curation.original.keys[3],)))
+    new.parent.mkdir()
+    shutil.move(old, new)
     for path in (old / "photos", new / "photos"):
         now = relocated(DataConfig(path=str(path)), new / workspace)
         assert now.path == str(new / "photos")

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import json
 import os
+import platform
+import re
+import subprocess
+import sys
 import time
 
 import pytest
 
+from tlstudio import faults, safe_io
 from tlstudio.api.config import parse_config
 from tlstudio.api.errors import UserError
 from tlstudio.api.events import EpochDone, RunFinished, StepDone
 from tlstudio.runs import store
+from tlstudio.runs.lock import HOLDER_FILE, hold
 from tlstudio.runs.notes import NOTES_FILE, RunNotes, read_notes, write_notes
 from tlstudio.runs.recorder import record
-from tlstudio.runs.store import create_run, delete_run, list_runs, read_run, restore_run
+from tlstudio.runs.replay import EVENTS_FILE, read_events
+from tlstudio.runs.store import create_run, delete_run, find_run, list_runs, read_run, restore_run
 
 
 @pytest.fixture
@@ -72,6 +82,52 @@ def test_what_went_on_is_read_again(workspace, reads):
     assert read_run(folder).status == "running"
 
 
+@pytest.mark.parametrize("fault", ["fsync:EIO@1", "append:ENOSPC@1"])
+def test_an_event_that_could_not_be_written_at_once_is_there_once(workspace, fault):
+    folder = make_run(workspace, ended=False)
+    before = list(read_events(folder))
+
+    def patiently(action):
+        try:
+            action()
+        except OSError:
+            action()
+        return ()
+
+    with faults.injected(fault) as switch:
+        list(record([epoch(1)], folder, patiently=patiently))
+    assert switch.seen > 1
+    assert [event.event for event in list(read_events(folder))[len(before) :]] == ["EpochDone"]
+
+
+def test_events_are_written_where_the_file_is_when_its_drive_is_back(workspace, monkeypatch):
+    """What was open before the drive went is of no use any more."""
+    folder, real = make_run(workspace, ended=False), safe_io.append
+    before = len(list(read_events(folder)))
+    events, tries = [epoch(1), epoch(2)], []
+
+    def append(file, data):
+        if len(tries) == 1:
+            copy = folder / "copy"
+            copy.write_bytes((folder / EVENTS_FILE).read_bytes())
+            os.replace(copy, folder / EVENTS_FILE)
+        tries.append(file)
+        if len(tries) == 2:
+            raise OSError(errno.ESTALE, "stale")
+        real(file, data)
+
+    def patiently(action):
+        with contextlib.suppress(OSError):
+            action()
+            return ()
+        action()
+        return ()
+
+    monkeypatch.setattr(safe_io, "append", append)
+    assert list(record(events, folder, patiently=patiently)) == events
+    assert list(read_events(folder))[before:] == events
+
+
 def test_a_spoilt_cache_costs_time_alone(workspace, tlstudio_home):
     make_run(workspace)
     first = list_runs(workspace)
@@ -101,3 +157,54 @@ def test_a_deleted_run_comes_back_with_its_notes(workspace):
     assert list_runs(workspace)[0].notes == "mine"
     with pytest.raises(UserError, match="no longer in the trash"):
         restore_run(workspace, trashed)
+
+
+def test_a_run_that_is_going_again_is_not_deleted_though_it_had_ended(workspace):
+    folder = make_run(workspace)
+    (run,) = list_runs(workspace)
+    with hold(folder):
+        assert read_run(folder).status == "completed"
+        with pytest.raises(UserError, match="still going"):
+            delete_run(workspace, run)
+        (folder / HOLDER_FILE).unlink()  # nobody says who it is
+        with pytest.raises(UserError, match="Another program"):
+            delete_run(workspace, run)
+    delete_run(workspace, run)
+    with pytest.raises(UserError, match="is no run"):
+        delete_run(workspace, run)
+    assert not folder.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there a process can be told from a later one of its number")
+def test_the_number_of_a_process_that_died_may_be_another_s_by_now(workspace):
+    folder = make_run(workspace, ended=False)
+    with hold(folder):
+        kept = (folder / HOLDER_FILE).read_text()
+        assert read_run(folder).status == "running"
+    (folder / HOLDER_FILE).write_text(re.sub(r'"born": ".', '"born": "?', kept))
+    assert read_run(folder).status == "interrupted"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="as above")
+def test_a_process_that_has_ended_works_on_nothing_though_nobody_has_noticed(workspace):
+    folder = make_run(workspace, ended=False)
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    (folder / HOLDER_FILE).write_text(json.dumps({"pid": child.pid, "host": platform.node()}))
+    assert read_run(folder).status == "interrupted"
+    child.wait()
+
+
+def test_a_run_is_found_by_what_its_folder_is_called_and_no_other_is_read(workspace, reads):
+    folders = [make_run(workspace) for _ in range(3)]
+    ids = [read_run(folder).id for folder in folders]
+    reads.clear()
+    for text in (ids[0], ids[0][:7], folders[0].name, str(folders[0])):
+        assert find_run(workspace, text).id == ids[0]
+    assert set(reads) == {folders[0]}
+    renamed = folders[1].rename(folders[1].with_name("best one"))
+    assert find_run(workspace, ids[1]).folder == renamed
+    assert find_run(workspace, "best").id == ids[1]
+    assert find_run(workspace, "") is find_run(workspace, "~nobody/there") is None
+    with pytest.raises(UserError, match="is the beginning of 2 runs"):
+        find_run(workspace, folders[0].name[:10])

@@ -37,16 +37,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _guarded(words: list[str], as_json: bool) -> int:
     try:
         rest, session = split_arguments(words)
-        return _invoke(rest, session)
     except MissingValue as error:
         output.print_error(str(error))
         return 2
+    try:
+        return _invoke(rest, session)
     except BrokenPipeError:
         return _broken_pipe()
     except KeyboardInterrupt:
         return 130
+    except OSError as error:
+        return _explain(_of_storage(error, session) or error, as_json)
     except Exception as error:  # noqa: BLE001 - the one funnel; nobody above would show it better
         return _explain(error, as_json)
+
+
+def _of_storage(error: OSError, session: Session) -> Exception | None:
+    """A full disk, a drive that is gone or a place where one may not write, in words; ``None`` where it is none of these."""
+    from tlstudio import safe_io
+
+    named = isinstance(error.filename, str)
+    return safe_io.as_user_error(error, Path(error.filename).absolute().parent if named else session.workspace)
 
 
 def _invoke(words: list[str], session: Session) -> int:

@@ -8,6 +8,7 @@ import io
 import json
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -87,7 +88,8 @@ class Curation:
         self.original = images
         self.plan = SplitPlan.of(config)
         self.folder = work_folder(config, workspace)
-        note_place(workspace, config.path)
+        self._note_place = partial(note_place, workspace, config.path)
+        self._note_place()
         self._alike = alike
         try:
             self.journal = Journal(self.folder / JOURNAL)
@@ -115,6 +117,7 @@ class Curation:
     def add(self, edit: Edit) -> Table:
         """Do something and return the table after it; raises `OSError` where it cannot be saved, and then it is not done."""
         self.journal.add(edit)
+        self._note_place()
         return self._renew()
 
     def undo(self) -> Edit | None:
@@ -138,6 +141,7 @@ class Curation:
 
     def fix_splits(self) -> None:
         """Keep the drawn parts for ever, by key, so that images which come later move none; raises `OSError`."""
+        self._note_place()
         if self._drawn is None or not self.plan.draws(self.original):
             return
         images, parts = self._drawn

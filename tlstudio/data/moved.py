@@ -57,12 +57,11 @@ def remember(workspace: Path, move: Move) -> None:
 
 
 def note_place(workspace: Path, path: str | None) -> None:
-    """Remember where the workspace is if these images lie in it or beside it; where that cannot be saved, it is not."""
+    """Remember where the workspace is if these images lie in it or beside it; where it is gone or read only, it is not."""
     here, places = os.path.abspath(workspace), _places(workspace)
     if path is None or places[:1] == [here] or all(move.applied(path) is None for move in _with_workspace(here, here)):
         return
-    with contextlib.suppress(OSError):
-        workspace.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(OSError):  # the workspace is not made here: its drive may be gone
         safe_io.write_json(workspace / PLACES_FILE, [here, *(place for place in places if place != here)])
 
 

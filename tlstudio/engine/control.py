@@ -15,9 +15,6 @@ class Control:
         waits_for_room: whether a run that cannot be saved (a full disk) is held until it can; otherwise it ends.
     """
 
-    left = False
-    """Whether this only watched the run of another process, and does so no longer; see `tlstudio.engine.follow`."""
-
     def __init__(self, *, waits_for_room: bool = True) -> None:
         self.waits_for_room = waits_for_room
         self._running = threading.Event()
@@ -26,8 +23,10 @@ class Control:
         self._leaving = False
 
     def pause(self) -> None:
-        """Hold after the current step."""
+        """Hold after the current step; a run that shall end is not held any more."""
         self._running.clear()
+        if self._wish != "go":  # asked afterwards: whoever wishes an end sets the wish first, then lets the run go on
+            self._running.set()
 
     def wait(self, seconds: float) -> None:
         """Wait while paused, at most so long."""
@@ -73,12 +72,16 @@ class Control:
 
     def checkpoint(self) -> Wish:
         """Wait while paused, then tell what is wanted; the engine calls it between steps."""
-        self._running.wait()
+        if self.paused:  # looked at without a lock: a signal that comes here may steer the run
+            self._running.wait()
         return self._wish
 
 
 class Watcher(Control):
     """The control of a run of another process: what it is told goes there, and it can be left without harm to the run."""
+
+    left = False
+    """Whether it watches no longer; see `tlstudio.engine.follow`."""
 
     def leave(self) -> None:
         """Watch no longer; the run goes on."""

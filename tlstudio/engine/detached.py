@@ -47,7 +47,11 @@ def start_detached(config: TrainConfig, catalog: Catalog, workspace: Path, optio
         OSError: the workspace cannot be written, or no process can be started.
     """
     run_id, folder = make_run(config, catalog, workspace, waits=False)
-    pid = detach(["runs", "resume", str(folder), *options], folder / LOG_FILE)
+    try:
+        pid = detach(["runs", "resume", str(folder), *options], folder / LOG_FILE)
+    except OSError:
+        safe_io.remove_folder(folder)  # nobody would ever begin it
+        raise
     name_holder(folder, pid)
     return DetachedRun(id=run_id, folder=folder, pid=pid)
 

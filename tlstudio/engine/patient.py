@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from tlstudio import safe_io
+from tlstudio.api.errors import ExitCode, UserError
 from tlstudio.api.events import Event, Note, RunPaused
 from tlstudio.engine.control import Control
+from tlstudio.engine.loader import is_gone
 
 _Result = TypeVar("_Result")
 _AGAIN = 30.0  # seconds
@@ -28,7 +30,7 @@ def patiently(action: Callable[[], _Result], folder: Path, control: Control) -> 
         try:
             result = action()
         except Exception as error:
-            told = safe_io.as_user_error(error, folder)
+            told = safe_io.as_user_error(error, folder) or _folder_gone(error, folder)
             if told is None:
                 raise
             if not control.waits_for_room or control.wish != "go":
@@ -45,25 +47,31 @@ def patiently(action: Callable[[], _Result], folder: Path, control: Control) -> 
             return result
 
 
-def until_back(path: Path, control: Control) -> bool:
-    """Hold the run until there is something at a path again; it is looked for after 1, 2, 4 … and at last every 60 seconds.
+def _folder_gone(error: Exception, folder: Path) -> UserError | None:
+    """The folder itself is missing: its drive was taken away in order, or it was moved."""
+    if not isinstance(error, FileNotFoundError) or folder.is_dir():
+        return None
+    return UserError(
+        f"The folder {folder} is not there any more.", detail=str(error),
+        hint="Check that its drive is connected, or move it back.", exit_code=ExitCode.RETRY,
+    )  # fmt: skip
+
+
+def until_back(root: Path, control: Control) -> bool:
+    """Hold the run until there is something in a folder again; it is looked for after 1, 2, 4 … and at last every 60 seconds.
+
+    What was held before stays held.
 
     Returns:
         Whether there is; not where the user ends the run meanwhile.
     """
-    seconds = _FIRST_LOOK
+    held, seconds = control.paused, _FIRST_LOOK
     while control.wish == "go":
-        if _is_there(path):
-            control.resume()
+        if not is_gone(root):
+            if not held:
+                control.resume()
             return True
         control.pause()
         control.wait(seconds)
         seconds = min(_LAST_LOOK, 2.0 * seconds)
     return False
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        return path.is_file() or any(True for _ in path.iterdir())
-    except OSError:
-        return False

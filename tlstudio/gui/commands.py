@@ -142,6 +142,12 @@ def _run(window: MainWindow) -> list[Action]:
             run=lambda: (window.show_page("train"), window.page("train").waiting.add_to_queue()),
         ),
         Action(
+            id="run.repeat", title=_tr("Train several ti&mes…"), icon="arrows-clockwise",
+            tip=_tr("The same settings over seeds or folds, as a group of runs with mean and interval"),
+            enabled=lambda: window.context.data is not None and _may_queue(window),
+            run=lambda: (window.show_page("train"), window.page("train").waiting.ask_repeat()),
+        ),
+        Action(
             id="run.next", title=_tr("Start the ne&xt of the queue"), icon="skip-forward",
             enabled=lambda: window.train_page is not None and window.train_page.waiting.may_start(),
             run=lambda: (window.show_page("train"), window.page("train").waiting.start_next()),
@@ -205,6 +211,11 @@ def _runs(window: MainWindow) -> list[Action]:
             id="run.again", title=_tr("Train a&gain with changes…"), icon="sliders-horizontal",
             tip=_tr("Put the settings of the chosen run into the Train page"),
             enabled=lambda: can("again"), run=lambda: page().train_again(),
+        ),
+        Action(
+            id="run.group", title=_tr("Choose the whole gro&up"), icon="selection-all",
+            tip=_tr("All runs that repeat the configuration of the chosen one over seeds or folds"),
+            enabled=lambda: can("group"), run=lambda: page().choose_group(),
         ),
         Action(
             id="run.differences", title=_tr("&Differences of the chosen runs"), icon="git-diff",
