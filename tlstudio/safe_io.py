@@ -152,6 +152,55 @@ def sync(file: IO[bytes]) -> None:
     os.fsync(file.fileno())
 
 
+def append_line(path: Path, data: bytes) -> None:
+    """Add a line to a file, on the disk when this returns; on a failure the file is as long as before.
+
+    The file and its folder are made where they are not there.
+
+    Raises:
+        OSError: it could not be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = not path.exists()
+    with open_append(path) as file:
+        end = os.fstat(file.fileno()).st_size
+        append(file, data + b"\n")
+        try:
+            sync(file)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(file.fileno(), end)
+            raise
+    if new:
+        sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def locked(path: Path, seconds: float = 2.0) -> Iterator[None]:
+    """Nobody else holds the lock of this file name while it lasts: for what takes milliseconds. The kernel frees it at death.
+
+    Where the file system has no locks, it lasts without one.
+
+    Raises:
+        TimeoutError: somebody held it for that long.
+        OSError: its folder cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, timeout=seconds)
+    try:
+        lock.acquire(poll_interval=0.01)
+    except Timeout:
+        raise TimeoutError(f"Another program is writing in {path.parent}; try again.") from None
+    except (OSError, NotImplementedError):
+        pass  # a file system that has no locks
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def sync_file(path: Path) -> int:
     """Make what was appended to a file survive a power cut; returns how long it is, 0 where there is none."""
     try:

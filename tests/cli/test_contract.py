@@ -15,6 +15,7 @@ import pytest
 import tlstudio
 from tlstudio.api.events import EpochDone, EpochStarted, Note, Prepared, Progress, RunFailed, RunFinished, RunStarted, StepDone
 from tlstudio.cli import progress, screen, signals
+from tlstudio.cli.app import main
 from tlstudio.cli.session import MissingValue, split_arguments
 from tlstudio.engine.control import Control
 from tlstudio.registry import load_catalog
@@ -240,6 +241,8 @@ def test_no_command_opens_the_window(cli, monkeypatch, tmp_path):
     assert calls[0] == {"open_path": None, "demo": False, "workspace": tmp_path / "workspace", "plugins_off": ("x",),
                         "all_plugins_off": False}  # fmt: skip
     assert calls[1]["open_path"] == tmp_path
+    assert main(["window"]) == 7
+    assert calls[2]["workspace"] is None  # the window knows which one was chosen last
 
 
 _INTERRUPTED = """

@@ -168,7 +168,9 @@ def test_an_unexpected_exception_is_logged_not_shown(cli, monkeypatch, tlstudio_
     assert "boom" in result.err
     assert "Traceback" not in result.err
     [log] = (tlstudio_home / "logs").glob("*.log")
-    assert "Traceback" in log.read_text()
+    [line] = [json.loads(line) for line in log.read_text().splitlines()]  # as the window writes it
+    assert (line["level"], line["from"]) == ("ERROR", "tlstudio.cli")
+    assert "Traceback" in line["text"]
     monkeypatch.setenv("TLSTUDIO_DEBUG", "1")
     assert "Traceback" in cli("runs", "list").err
     assert json.loads(cli("runs", "list", "--json").out)["exit_code"] == 1

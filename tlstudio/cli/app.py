@@ -95,22 +95,18 @@ def _explain(error: Exception, as_json: bool) -> int:
 
 def _log_traceback(error: Exception) -> Path | None:
     """Append the traceback to the program's log; a log that cannot be written is no reason to fail."""
-    import time
+    import logging
     import traceback
 
-    from tlstudio import paths
+    from tlstudio import log_file, paths
 
     text = "".join(traceback.format_exception(error))
     if os.environ.get("TLSTUDIO_DEBUG"):
         sys.stderr.write(text)
     try:
-        log = paths.logs() / "tlstudio.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} tlstudio {__version__}\n{text}\n")
+        return log_file.write_line(paths.logs(), "tlstudio.cli", logging.ERROR, f"tlstudio {__version__}: {text}")
     except OSError:
         return None
-    return log
 
 
 def _broken_pipe() -> int:

@@ -62,7 +62,7 @@ def detach(words: Sequence[str], log: Path) -> int:
     Raises:
         OSError: no process can be started, or the file cannot be written.
     """
-    with log.open("ab") as output:
+    with safe_io.open_append(log) as output:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "tlstudio", *words], stdin=subprocess.DEVNULL, stdout=output, stderr=output, **_APART
         )

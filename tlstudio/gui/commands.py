@@ -41,6 +41,11 @@ def _file(window: MainWindow) -> list[Action]:
             run=lambda: (window.show_page("data"), window.data_page.open_sample()),
         ),
         Action(
+            id="file.workspace", title=_tr("Open &workspace…"), icon="briefcase", separated=True,
+            tip=_tr("Work with the runs, edits and splits of another folder, now and after the next start"),
+            enabled=lambda: not window.context.run_active, run=window.ask_workspace,
+        ),
+        Action(
             id="file.check", title=_tr("Chec&k images"), icon="check-circle", separated=True,
             tip=_tr("Look for unreadable images, duplicates, leaks between splits and odd pictures"),
             enabled=lambda: window.context.data is not None,
@@ -282,9 +287,18 @@ def _help(window: MainWindow) -> list[Action]:
     return [
         Action(id="help.help", title=_tr("&Help"), keys=("F1",), icon="question", run=window.show_help),
         Action(id="help.keys", title=_tr("&Keys"), icon="keyboard", run=lambda: window.show_help("keys")),
+        Action(
+            id="help.copy", title=_tr("&Copy diagnostics"), icon="copy", separated=True,
+            tip=_tr("Versions and the last problem, as text for a report"), run=window.diagnostics.copy,
+        ),
+        Action(
+            id="help.save", title=_tr("&Save diagnostics…"), icon="floppy-disk",
+            tip=_tr("The same with the logs and the newest run's story, as a zip file without images"),
+            enabled=lambda: window.context.catalog is not None, run=window.diagnostics.save,
+        ),
         Action(id="help.logs", title=_tr("Open &log folder"), icon="file-text", run=_open_logs),
         Action(id="help.about", title=_tr("&About"), icon="info", separated=True, run=window.about),
-    ]
+    ]  # fmt: skip
 
 
 def _switch_theme(window: MainWindow) -> None:
