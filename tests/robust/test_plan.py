@@ -133,3 +133,14 @@ def test_in_the_terminal_it_is_said_what_is_not_as_it_was(photos, tmp_path):
         assert len(list_runs(line.workspace)) == 1
         assert line.call("runs", "reproduce", first.id, "--anyway") == 0
         assert [info.status for info in list_runs(line.workspace)] == ["completed"] * 2
+
+
+def test_where_it_cannot_be_prepared_no_run_is_left(tiny_catalog, photos, tmp_path):
+    config = with_overrides(TrainConfig(), [f"data.path={photos}", *SETTINGS])
+    list(start_run(config, tiny_catalog, tmp_path, Control()))
+    (first,) = list_runs(tmp_path)
+    (first.folder / "plan.json").unlink()
+    (first.folder / "plan.json").mkdir()  # cannot be read
+    with pytest.raises(OSError):
+        list(reproduce_run(first, tiny_catalog, tmp_path, Control()))
+    assert [info.id for info in list_runs(tmp_path)] == [first.id]

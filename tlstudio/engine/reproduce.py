@@ -41,9 +41,13 @@ def reproduce_run(run: RunInfo, catalog: Catalog, workspace: Path, control: Cont
         OSError: the workspace cannot be written.
     """
     _, folder = make_run(parse_config(run.config), catalog, workspace, waits=False)
-    for name in _OF_RUN:
-        if (run.folder / name).exists():
-            safe_io.write_bytes(folder / name, (run.folder / name).read_bytes())
+    try:
+        for name in _OF_RUN:
+            if (run.folder / name).exists():
+                safe_io.write_bytes(folder / name, (run.folder / name).read_bytes())
+    except BaseException:
+        safe_io.remove_folder(folder)  # else a run would be left that nobody begins
+        raise
     yield from resume_run(folder, catalog, workspace, control)
 
 
