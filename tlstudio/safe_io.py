@@ -133,6 +133,12 @@ def append(file: IO[bytes], data: bytes) -> None:
         raise
 
 
+def sync(file: IO[bytes]) -> None:
+    """Make what was appended to an open file survive a power cut; raises `OSError`."""
+    _count("fsync")
+    os.fsync(file.fileno())
+
+
 def sync_file(path: Path) -> int:
     """Make what was appended to a file survive a power cut; returns how long it is, 0 where there is none."""
     try:

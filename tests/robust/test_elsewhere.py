@@ -163,3 +163,18 @@ def test_interrupted_the_queue_keeps_what_waits(line, photos):
             child.kill(signal.SIGINT)
     assert child.wait() == 130
     assert outcomes(line) == {"long": "stopped", "next": "queued"}
+
+
+def test_what_cannot_begin_waits_on_and_the_others_do_not_wait_for_it(line, photos):
+    add(line, photos, "first", "run.epochs=1")
+    add(line, photos, "second", "run.epochs=1")
+    first = waiting(line.workspace)[0]
+    assert line.call("runs", "extend", first.id, "2") != 0  # it has no checkpoint to go on from
+    assert outcomes(line) == {"first": "queued", "second": "queued"}
+    config = (first.folder / "config.json").read_text()
+    (first.folder / "config.json").write_text(config.replace('"epochs"', '"ages"'))
+    assert line.call("queue", "run") == 2
+    assert outcomes(line) == {"first": "queued", "second": "completed"}
+    (first.folder / "config.json").write_text(config)
+    assert line.call("queue", "run") == 0
+    assert outcomes(line) == {"first": "completed", "second": "completed"}

@@ -21,8 +21,8 @@ from tlstudio.data.edits import Exclude
 from tlstudio.engine import checkpoint, loop
 from tlstudio.engine.control import Control
 from tlstudio.runs.checkpoints import list_checkpoints, verify_run
-from tlstudio.runs.lock import hold
-from tlstudio.runs.store import read_run
+from tlstudio.runs.lock import hold, is_held
+from tlstudio.runs.store import delete_run, list_runs, read_run
 
 FULL = ("freezing.strategy=freezing/full", "optim.learning_rate=0.01", "run.batch_size=8")
 OFTEN = "run.checkpoint_minutes=0.000001"
@@ -230,18 +230,39 @@ def test_the_folder_of_a_run_that_is_none(tiny_catalog, tmp_path):
     assert "is no run" in end.error
 
 
-@pytest.mark.parametrize("waits", [True, False])
-def test_a_drive_that_goes_is_waited_for_and_nothing_of_the_gap_is_kept(tiny_catalog, photos, tmp_path, monkeypatch, waits):
-    """The run goes on exactly, by itself or when it is resumed, as if all images had been there all the time."""
+FROM_THE_DRIVE = ("run.epochs=3", "run.cache=off", "run.cache_gigabytes=0", *FULL, OFTEN)
+
+
+@pytest.fixture
+def away(photos, tmp_path, monkeypatch):
+    """``away(True)`` unplugs the drive with the photos, ``away(False)`` plugs it in; what was read is not kept."""
     monkeypatch.setattr("tlstudio.engine.loader._MEMORY_BUDGET", 0)
-    settings = (f"data.path={photos}", "run.epochs=3", "run.cache=off", "run.cache_gigabytes=0", *FULL, OFTEN)
+    there, elsewhere = photos, tmp_path / "away"
+
+    def plug(out):
+        if out and there.exists():
+            there.rename(elsewhere)
+        elif not out and elsewhere.exists():
+            elsewhere.rename(there)
+
+    return plug
+
+
+def unplugs(away, event):
+    if event.event == "EpochDone" and event.epoch == 0:
+        away(True)
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_drive_that_goes_is_waited_for_and_nothing_of_the_gap_is_kept(tiny_catalog, photos, tmp_path, away, waits):
+    """The run goes on exactly, by itself or when it is resumed, as if all images had been there all the time."""
+    settings = (f"data.path={photos}", *FROM_THE_DRIVE)
     whole = run(tiny_catalog, tmp_path, *settings)
 
     def plug(event):
-        if event.event == "EpochDone" and event.epoch == 0 and photos.exists():
-            photos.rename(tmp_path / "away")
+        unplugs(away, event)
         if event.event == "RunPaused" and waits:
-            (tmp_path / "away").rename(photos)
+            away(False)
 
     events = run(tiny_catalog, tmp_path, *settings, control=Control(waits_for_room=waits), on_event=plug)
     folder = folder_of(events)
@@ -250,8 +271,52 @@ def test_a_drive_that_goes_is_waited_for_and_nothing_of_the_gap_is_kept(tiny_cat
     else:
         assert events[-1].exit_code == ExitCode.RETRY
         assert "does not exist" in resume(tiny_catalog, tmp_path, folder)[-1].error
-        (tmp_path / "away").rename(photos)
+        away(False)
         events = resume(tiny_catalog, tmp_path, folder)
     assert only(events, "RunResumed").exact
     assert events[-1].event == "RunFinished", events[-1]
     assert_same_run(folder_of(whole), folder)
+
+
+@pytest.mark.parametrize(("end", "status"), [("back", "completed"), ("stop", "failed"), ("changed", "failed")])
+def test_while_its_drive_is_gone_a_run_stays_in_its_hands_and_has_not_failed(tiny_catalog, photos, tmp_path, away, end, status):
+    control, seen = Control(), []
+
+    def plug(event):
+        unplugs(away, event)
+        if event.event != "RunPaused":
+            return
+        (info,) = list_runs(tmp_path)
+        seen.append((info.status, is_held(info.folder)))
+        with pytest.raises(UserError, match="still going"):
+            delete_run(tmp_path, info)
+        if end == "stop":
+            control.stop()
+            return
+        away(False)
+        if end == "changed":
+            (photos / "circles" / "000.png").unlink()
+
+    events = run(tiny_catalog, tmp_path, f"data.path={photos}", *FROM_THE_DRIVE, control=control, on_event=plug)
+    assert seen == [("running", True)]
+    folder = folder_of(events)
+    assert [event.event for event in events].count("RunStarted") == 1
+    assert (is_held(folder), control.paused, read_run(folder).status) == (False, False, status)
+    assert [line["event"] for line in story(folder)].count("RunFailed") == (status == "failed")
+
+
+def test_a_drive_that_goes_again_before_the_run_has_gone_on_is_waited_for_again(
+    tiny_catalog, photos, tmp_path, away, monkeypatch
+):
+    looks = []
+
+    def look(*_):
+        looks.append(photos.exists())
+        away(len(looks) == 1)  # the first time it was there for a moment
+        return True
+
+    monkeypatch.setattr("tlstudio.engine.attempts.until_back", look)
+    events = run(tiny_catalog, tmp_path, f"data.path={photos}", *FROM_THE_DRIVE, on_event=lambda event: unplugs(away, event))
+    assert looks == [False, False]
+    assert events[-1].event == "RunFinished", events[-1]
+    assert [event.event for event in events].count("RunPaused") == 2

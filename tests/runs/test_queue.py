@@ -7,8 +7,8 @@ import pytest
 from tlstudio.api.config import TrainConfig
 from tlstudio.api.errors import UserError
 from tlstudio.runs import queue
-from tlstudio.runs.lock import hold_queue, queue_holder
-from tlstudio.runs.store import delete_run, list_runs, read_run
+from tlstudio.runs.lock import hold, hold_queue, queue_holder
+from tlstudio.runs.store import delete_run, list_runs, read_run, restore_run
 
 
 def add(workspace, name):
@@ -51,6 +51,30 @@ def test_taken_out_or_deleted_it_lies_in_the_trash(tmp_path):
     trashed = [queue.cancel(tmp_path, read_run(folders[0])), delete_run(tmp_path, read_run(folders[2]))]
     assert names(tmp_path) == ["b"]
     assert all((folder / "config.json").is_file() for folder in trashed)
+
+
+def test_one_that_has_just_begun_is_neither_taken_out_nor_put_back(tmp_path):
+    """What a list has read a moment ago does not count."""
+    runs = [read_run(add(tmp_path, name)) for name in "ab"]
+    with hold(runs[0].folder):
+        for refused in (queue.cancel, delete_run):
+            with pytest.raises(UserError, match=r"working on the run|still going"):
+                refused(tmp_path, runs[0])
+        queue.begin(runs[0].folder)
+        queue.arrange(runs[::-1])
+        assert names(tmp_path) == ["b"]
+        assert read_run(runs[0].folder).status == "running"
+        with pytest.raises(UserError, match="does not wait"):
+            queue.cancel(tmp_path, runs[0])
+
+
+def test_one_that_was_taken_out_cannot_begin_and_comes_back_whole(tmp_path):
+    run = read_run(add(tmp_path, "a"))
+    trashed = queue.cancel(tmp_path, run)
+    with pytest.raises(UserError, match="is no run"), hold(run.folder):
+        pass
+    assert restore_run(tmp_path, trashed) == run.folder
+    assert names(tmp_path) == ["a"]
 
 
 def test_a_place_that_cannot_be_read_is_the_first(tmp_path):

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
+import platform
+import re
+import subprocess
+import sys
 import time
 
 import pytest
 
+from tlstudio import faults
 from tlstudio.api.config import parse_config
 from tlstudio.api.errors import UserError
 from tlstudio.api.events import EpochDone, RunFinished, StepDone
 from tlstudio.runs import store
+from tlstudio.runs.lock import HOLDER_FILE, hold
 from tlstudio.runs.notes import NOTES_FILE, RunNotes, read_notes, write_notes
 from tlstudio.runs.recorder import record
+from tlstudio.runs.replay import read_events
 from tlstudio.runs.store import create_run, delete_run, list_runs, read_run, restore_run
 
 
@@ -72,6 +80,24 @@ def test_what_went_on_is_read_again(workspace, reads):
     assert read_run(folder).status == "running"
 
 
+@pytest.mark.parametrize("fault", ["fsync:EIO@1", "append:ENOSPC@1"])
+def test_an_event_that_could_not_be_written_at_once_is_there_once(workspace, fault):
+    folder = make_run(workspace, ended=False)
+    before = list(read_events(folder))
+
+    def patiently(action):
+        try:
+            action()
+        except OSError:
+            action()
+        return ()
+
+    with faults.injected(fault) as switch:
+        list(record([epoch(1)], folder, patiently=patiently))
+    assert switch.seen > 1
+    assert [event.event for event in list(read_events(folder))[len(before) :]] == ["EpochDone"]
+
+
 def test_a_spoilt_cache_costs_time_alone(workspace, tlstudio_home):
     make_run(workspace)
     first = list_runs(workspace)
@@ -101,3 +127,39 @@ def test_a_deleted_run_comes_back_with_its_notes(workspace):
     assert list_runs(workspace)[0].notes == "mine"
     with pytest.raises(UserError, match="no longer in the trash"):
         restore_run(workspace, trashed)
+
+
+def test_a_run_that_is_going_again_is_not_deleted_though_it_had_ended(workspace):
+    folder = make_run(workspace)
+    (run,) = list_runs(workspace)
+    with hold(folder):
+        assert read_run(folder).status == "completed"
+        with pytest.raises(UserError, match="still going"):
+            delete_run(workspace, run)
+        (folder / HOLDER_FILE).unlink()  # nobody says who it is
+        with pytest.raises(UserError, match="Another program"):
+            delete_run(workspace, run)
+    delete_run(workspace, run)
+    with pytest.raises(UserError, match="is no run"):
+        delete_run(workspace, run)
+    assert not folder.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there a process can be told from a later one of its number")
+def test_the_number_of_a_process_that_died_may_be_another_s_by_now(workspace):
+    folder = make_run(workspace, ended=False)
+    with hold(folder):
+        kept = (folder / HOLDER_FILE).read_text()
+        assert read_run(folder).status == "running"
+    (folder / HOLDER_FILE).write_text(re.sub(r'"born": ".', '"born": "?', kept))
+    assert read_run(folder).status == "interrupted"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="as above")
+def test_a_process_that_has_ended_works_on_nothing_though_nobody_has_noticed(workspace):
+    folder = make_run(workspace, ended=False)
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    (folder / HOLDER_FILE).write_text(json.dumps({"pid": child.pid, "host": platform.node()}))
+    assert read_run(folder).status == "interrupted"
+    child.wait()

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import itertools
 import json
 import os
 import platform
 import queue as queues
+import threading
 
 import pytest
 
 from tlstudio.api.config import TrainConfig
 from tlstudio.api.errors import UserError
-from tlstudio.api.events import Note, RunResumed, StepDone
-from tlstudio.runs import wishes
+from tlstudio.api.events import Note, RunFailed, RunResumed, StepDone
+from tlstudio.engine.control import Control, Watcher
+from tlstudio.engine.follow import follow_run
+from tlstudio.runs import queue, wishes
 from tlstudio.runs.lock import hold
 from tlstudio.runs.store import create_run, read_run
 from tlstudio.runs.tail import Tail
@@ -79,15 +85,89 @@ def test_a_wish_reaches_the_process_that_works_on_the_run(folder, monkeypatch):
     assert not wishes.is_unheard(folder)
 
 
+def test_wishes_that_come_quickly_are_all_heard_in_their_order(folder):
+    heard = []
+    with hold(folder):
+        for wish in ("pause", "continue", "stop", "pause"):
+            wishes.send(read_run(folder), wish)
+        for wish in wishes.take(folder):
+            heard.append(wish)
+            if wish == "stop":
+                wishes.send(read_run(folder), "cancel")  # while one is taken
+        assert heard == ["pause", "continue", "stop", "pause"]
+        assert list(wishes.take(folder)) == ["cancel"]
+        assert not wishes.is_unheard(folder)
+
+
+def test_a_run_that_had_ended_and_goes_on_hears_wishes(folder):
+    append(folder, lines(RunFailed(error="Too bad.")))
+    with hold(folder):
+        assert read_run(folder).status == "failed"  # it has not said yet that it goes on
+        wishes.send(read_run(folder), "stop")
+        assert list(wishes.take(folder)) == ["stop"]
+
+
+def test_what_was_wished_just_before_leaving_is_passed_on(folder):
+    append(folder, lines(step(1, 1.0)))
+    control = Watcher()
+    with hold(folder):
+        for _ in follow_run(folder, control):
+            control.stop()
+            control.leave()
+        assert list(wishes.take(folder)) == ["stop"]
+
+
+def test_a_wish_for_a_run_that_waits_is_heard_when_it_begins(tmp_path, monkeypatch):
+    folder = queue.enqueue(tmp_path, TrainConfig(), {})[1]
+    control, looks = Watcher(), iter(range(100))
+    control.stop()
+
+    def look(_seconds):
+        if next(looks) == 1:  # it had no one to tell so far
+            queue.begin(folder)
+            working.enter_context(hold(folder))
+        if wishes.is_unheard(folder):
+            control.leave()
+
+    monkeypatch.setattr("tlstudio.engine.follow.time.sleep", look)
+    with contextlib.ExitStack() as working:
+        assert list(follow_run(folder, control)) == []
+        assert list(wishes.take(folder)) == ["stop"]
+
+
+def test_a_folder_that_cannot_be_reached_is_said_once(folder, monkeypatch, caplog):
+    monkeypatch.setattr(wishes, "_LOOK_SECONDS", 0.0)
+    looks, enough = itertools.count(), threading.Event()
+
+    def gone(_folder):
+        if next(looks) > 20:
+            enough.set()
+        raise OSError(errno.EIO, "gone")
+
+    monkeypatch.setattr(wishes, "take", gone)
+    with hold(folder), wishes.listen(folder, print):
+        assert enough.wait(20)
+    assert caplog.text.count("cannot be read") == 1
+
+
+def test_a_wish_to_hold_does_not_hold_up_an_end():
+    control = Control()
+    control.stop()
+    control.pause()
+    assert control.checkpoint() == "stop"
+
+
 def test_a_wish_for_a_process_that_died_is_not_obeyed(folder):
     with hold(folder):
-        for pid, host in ((os.getpid() + 1, platform.node()), (os.getpid(), "elsewhere")):
-            (folder / "wish.json").write_text(json.dumps({"wish": "cancel", "pid": pid, "host": host}))
-            assert wishes.take(folder) is None
-        for text in ("", "[]", '{"wish": "dance"}', json.dumps({"wish": "dance", "pid": os.getpid(), "host": platform.node()})):
-            (folder / "wish.json").write_text(text)
-            assert wishes.take(folder) is None
-            assert not wishes.is_unheard(folder)
+        here = {"pid": os.getpid(), "host": platform.node()}
+        odd = (
+            json.dumps({"wish": "cancel", **here, "pid": os.getpid() + 1}), json.dumps({"wish": "cancel", **here, "host": "x"}),
+            "", "[]", '{"wish": "dance"}', json.dumps({"wish": "dance", **here}),
+        )  # fmt: skip
+        for number, text in enumerate(odd):
+            (folder / f"wish-{number}-00.json").write_text(text)
+        assert list(wishes.take(folder)) == []
+        assert not wishes.is_unheard(folder)
 
 
 def test_a_run_that_nobody_trains_cannot_be_steered(folder):

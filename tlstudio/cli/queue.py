@@ -126,41 +126,48 @@ def cancel(
 
 
 def _work_off(session: Session, *, as_json: bool) -> int:
-    """Train until nothing waits or somebody interrupts; returns the exit status: of the first run that failed, else 0."""
+    """Train until nothing waits or somebody interrupts; returns the exit status: of the first run that failed, else 0.
+
+    Each is tried once: one that cannot begin waits on. That one was taken out meanwhile, or has begun elsewhere, is no failure.
+    """
     from tlstudio.cli.train import follow
     from tlstudio.engine.run import resume_run
     from tlstudio.runs.queue import waiting
+    from tlstudio.runs.store import is_at_work
 
     catalog = session.catalog()
-    trained, failed = 0, 0
-    while infos := waiting(session.workspace):
+    failed, tried = 0, set[str]()
+    while infos := [info for info in waiting(session.workspace) if info.id not in tried]:
         if _wait_for_others(session.workspace, as_json=as_json):
             continue  # the order may be another by now
         info = infos[0]
         if not as_json:
             output.print_line(f"{info.name} ({info.id}); {len(infos) - 1} more wait.")
         status = follow(partial(resume_run, info.folder, catalog, session.workspace), as_json=as_json, one_of_many=True)
-        trained += 1
+        tried.add(info.id)
         if status > _INTERRUPTED:
             return status
-        failed = failed or status
+        if info.folder.exists() and not is_at_work(info.folder):
+            failed = failed or status
     if not as_json:
-        output.print_line(f"{trained} runs done; none waits." if trained else "No run waits.")
+        left = len(waiting(session.workspace))
+        rest = f"{left} could not begin and wait on" if left else "none waits"
+        output.print_line(f"{len(tried) - left} runs done; {rest}." if tried else "No run waits.")
     return failed
 
 
 def _wait_for_others(workspace: Path, *, as_json: bool) -> bool:
-    """Wait until no other process trains in the workspace; returns whether one did."""
+    """Wait until those processes have ended that train in the workspace now; returns whether there were any."""
+    from tlstudio.runs.lock import is_held
     from tlstudio.runs.queue import at_work
 
     others = at_work(workspace)
     if others and not as_json:
         output.print_line(f"Waiting for {', '.join(folder.name for folder in others)} …")
-    waited = bool(others)
-    while others:
+    going = others
+    while going := [folder for folder in going if is_held(folder)]:
         time.sleep(_LOOK_SECONDS)
-        others = at_work(workspace)
-    return waited
+    return bool(others)
 
 
 def _detach(session: Session, *, as_json: bool) -> None:

@@ -26,8 +26,10 @@ class Control:
         self._leaving = False
 
     def pause(self) -> None:
-        """Hold after the current step."""
+        """Hold after the current step; a run that shall end is not held any more."""
         self._running.clear()
+        if self._wish != "go":  # asked afterwards: whoever wishes an end sets the wish first, then lets the run go on
+            self._running.set()
 
     def wait(self, seconds: float) -> None:
         """Wait while paused, at most so long."""
@@ -73,7 +75,8 @@ class Control:
 
     def checkpoint(self) -> Wish:
         """Wait while paused, then tell what is wanted; the engine calls it between steps."""
-        self._running.wait()
+        if self.paused:  # looked at without a lock: a signal that comes here may steer the run
+            self._running.wait()
         return self._wish
 
 

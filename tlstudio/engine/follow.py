@@ -34,7 +34,14 @@ def follow_run(folder: Path, control: Control, *, steps: int | None = None) -> I
         control: as for a run of this process; it is not waited on.
         steps: of so many steps at most the first look tells, for plots; a window is then given time between them.
     """
-    tail, sent = Tail(folder, steps=steps), _Sent()
+    sent = _Sent()
+    try:
+        yield from _watched(folder, control, Tail(folder, steps=steps), sent, thinned=steps is not None)
+    finally:
+        _pass_on(folder, control, sent)  # what was wished just before leaving
+
+
+def _watched(folder: Path, control: Control, tail: Tail, sent: _Sent, *, thinned: bool) -> Iterator[Event]:
     end: Event | None = None
     while not control.left:
         expected = _is_expected(folder)  # before reading: what it says last is then read
@@ -49,7 +56,7 @@ def follow_run(folder: Path, control: Control, *, steps: int | None = None) -> I
                 end = event
                 break
             yield event
-            if steps is not None and number % _AT_ONCE == _AT_ONCE - 1:
+            if thinned and number % _AT_ONCE == _AT_ONCE - 1:
                 time.sleep(_BREATH_SECONDS)
         if end is not None and not is_held(folder):
             yield end
@@ -70,18 +77,20 @@ class _Sent:
 
 
 def _pass_on(folder: Path, control: Control, sent: _Sent) -> None:
-    wish: wishes.RunWish | None = None
-    if control.wish != "go" and control.wish != sent.wish:
-        wish = control.wish
-    elif control.wish == "go" and control.paused != sent.paused:
-        wish = "pause" if control.paused else "continue"
-    if wish is None or wishes.is_unheard(folder):
+    """Tell the other process what is wished; where nobody works on the run, it is tried again at the next look."""
+    paused, wished = control.paused, control.wish
+    wish: wishes.RunWish
+    if wished != "go" and wished != sent.wish:
+        wish = wished
+    elif wished == "go" and paused != sent.paused:
+        wish = "pause" if paused else "continue"
+    else:
         return
     run = read_run(folder)
-    if run is not None:
-        with contextlib.suppress(UserError, OSError):  # it has just ended: its last event will come
+    with contextlib.suppress(UserError, OSError):  # it waits still, or has just ended: its last event will come
+        if run is not None:
             wishes.send(run, wish)
-    sent.paused, sent.wish = control.paused, control.wish
+            sent.paused, sent.wish = paused, wished
 
 
 def _is_expected(folder: Path) -> bool:

@@ -37,6 +37,14 @@ _LOST_SHARE = 0.01
 _AT_ONCE = 64
 
 
+class ImagesGone(DataError):
+    """The drive with the images of a run is gone; they lay below ``root``."""
+
+    def __init__(self, title: str, detail: str, hint: str, *, root: Path) -> None:
+        super().__init__(title, detail, hint, ExitCode.RETRY)
+        self.root = root
+
+
 class ImageSource:
     """The images of a run as pixels. One row's plain view is always the same; a varied one depends on the draw and the row.
 
@@ -171,26 +179,20 @@ class ImageSource:
         return known
 
     def check_losses(self, known: int, total: int) -> None:
-        """Raise `DataError` when many images that were readable at the start no longer are: the drive is gone."""
+        """Notice when many images that were readable at the start no longer are.
+
+        Raises:
+            ImagesGone: the folder of the images is not there at all.
+            DataError: it is, and they cannot be read.
+        """
         lost = len(self.unreadable) - known
         if lost > max(_LOST_LIMIT, _LOST_SHARE * total):
             names = [printable(self.images.keys[row]) for row in list(self.unreadable)[known : known + 10]]
-            raise DataError(
-                f"{lost} images can no longer be read.",
-                detail="\n".join(names),
-                hint="Check that the drive is connected, then go on with the run.",
-                exit_code=ExitCode.RETRY if self._is_gone() else ExitCode.DATA,
-            )
-
-    def _is_gone(self) -> bool:
-        """Whether the folder of the images is not there at all: an unplugged drive leaves nothing, or an empty folder."""
-        if self.images.root is None:
-            return False
-        try:
-            with os.scandir(self.images.root) as entries:
-                return next(entries, None) is None
-        except OSError:
-            return True
+            title, detail = f"{lost} images can no longer be read.", "\n".join(names)
+            hint = "Check that the drive is connected, then go on with the run."
+            if self.images.root is not None and is_gone(self.images.root):
+                raise ImagesGone(title, detail, hint, root=self.images.root)
+            raise DataError(title, detail, hint)
 
     def _guarded(self, view: Callable[[int], NDArray[np.uint8] | None]) -> Callable[[int], NDArray[np.uint8] | None]:
         def guarded(row: int) -> NDArray[np.uint8] | None:
@@ -205,6 +207,15 @@ class ImageSource:
     def _random(self, pictures: list[NDArray[np.uint8]], rows: NDArray[np.int64], draw: int) -> NDArray[np.uint8]:
         generators = [sample_generator(self.seed, draw, int(row)) for row in rows]
         return random_views(pictures, self.preprocessing, self.preset, generators, augment=self.augment)
+
+
+def is_gone(root: Path) -> bool:
+    """Whether a folder is not there at all: an unplugged drive leaves nothing, or an empty folder."""
+    try:
+        with os.scandir(root) as entries:
+            return next(entries, None) is None
+    except OSError:
+        return True
 
 
 def open_pictures(folder: Path, name: str, preprocessing: Preprocessing, budget: int) -> RowStore:

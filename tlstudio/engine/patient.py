@@ -9,6 +9,7 @@ from typing import TypeVar
 from tlstudio import safe_io
 from tlstudio.api.events import Event, Note, RunPaused
 from tlstudio.engine.control import Control
+from tlstudio.engine.loader import is_gone
 
 _Result = TypeVar("_Result")
 _AGAIN = 30.0  # seconds
@@ -45,25 +46,21 @@ def patiently(action: Callable[[], _Result], folder: Path, control: Control) -> 
             return result
 
 
-def until_back(path: Path, control: Control) -> bool:
-    """Hold the run until there is something at a path again; it is looked for after 1, 2, 4 … and at last every 60 seconds.
+def until_back(root: Path, control: Control) -> bool:
+    """Hold the run until there is something in a folder again; it is looked for after 1, 2, 4 … and at last every 60 seconds.
+
+    What was held before stays held.
 
     Returns:
         Whether there is; not where the user ends the run meanwhile.
     """
-    seconds = _FIRST_LOOK
+    held, seconds = control.paused, _FIRST_LOOK
     while control.wish == "go":
-        if _is_there(path):
-            control.resume()
+        if not is_gone(root):
+            if not held:
+                control.resume()
             return True
         control.pause()
         control.wait(seconds)
         seconds = min(_LAST_LOOK, 2.0 * seconds)
     return False
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        return path.is_file() or any(True for _ in path.iterdir())
-    except OSError:
-        return False

@@ -12,7 +12,7 @@ import platform
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,31 +20,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tlstudio import paths, safe_io
-from tlstudio.api.config import TrainConfig, parse_config_json
+from tlstudio.api.config import TrainConfig, read_config
 from tlstudio.api.dataset import TEST, TRAIN, VAL, ImageSet
-from tlstudio.api.errors import ExitCode
-from tlstudio.api.events import EpochDone, Event, Note, Progress, RunFailed, RunFinished, RunPaused, RunStarted, StepDone
+from tlstudio.api.events import Event, Note, Progress, RunFinished, RunStarted
 from tlstudio.data.curation import Curation, identity
 from tlstudio.data.edits import Table
 from tlstudio.data.index import Index
 from tlstudio.data.scan import known_alike
 from tlstudio.engine.about import plugin_versions, versions
+from tlstudio.engine.attempts import Attempt, guarded, held, kept
 from tlstudio.engine.control import Control
 from tlstudio.engine.failure import failed as _failed
 from tlstudio.engine.loader import ImageSource, open_pictures
-from tlstudio.engine.patient import patiently, until_back
 from tlstudio.engine.saved import SavedRun, go_on, open_saved
 from tlstudio.engine.world import World
 from tlstudio.registry.catalog import Catalog, Recipe
-from tlstudio.registry.observers import observed
 from tlstudio.registry.presets import Situation, preset_for, why
 from tlstudio.runs import queue
-from tlstudio.runs.lock import hold
 from tlstudio.runs.queue import enqueue
-from tlstudio.runs.recorder import Patiently, record
 from tlstudio.runs.replay import EVENTS_FILE
 from tlstudio.runs.store import create_run, read_id
-from tlstudio.runs.wishes import listen
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -69,12 +64,6 @@ def start_run(
         control: asked between steps whether to go on.
         group: of which repetitions it is one (`tlstudio.runs.groups`), for ``run.json``.
     """
-    yield from _over_gaps(_start(config, catalog, workspace, control, group), catalog, workspace, control)
-
-
-def _start(
-    config: TrainConfig, catalog: Catalog, workspace: Path, control: Control, group: Mapping[str, Any] | None
-) -> Iterator[Event]:
     world = World.here()
     try:
         decide = partial(catalog.resolve, config, workspace=workspace)
@@ -85,7 +74,7 @@ def _start(
             about["group"] = dict(group)
         workspace.mkdir(parents=True, exist_ok=True)
         if not world.first:
-            yield from _guarded(_run(recipe, curation, workspace, control, decide, about), workspace, "")
+            yield from guarded(_run(recipe, curation, workspace, control, decide, about), workspace, "")
             return
         run_id, folder = create_run(workspace, recipe.config, about)
     except GeneratorExit:
@@ -94,10 +83,10 @@ def _start(
         yield _failed(error, workspace)
         return
     try:
-        with _held(folder, control):
-            events = _guarded(_run(recipe, curation, folder, control, decide, about), folder, run_id)
-            heard = observed(events, catalog, recipe.config, folder)
-            yield from record(heard, folder, patiently=_waiting(folder, control, run_id))
+        with held(folder, control):
+            first = Attempt(events=_run(recipe, curation, folder, control, decide, about), config=recipe.config)
+            again = partial(_from_checkpoint, folder, catalog, workspace, control)
+            yield from kept(first, again, run_id, folder, catalog, control)
     except GeneratorExit:
         raise
     except BaseException as error:  # noqa: BLE001 - the events themselves could not be written
@@ -132,7 +121,7 @@ def resume_run(folder: Path, catalog: Catalog, workspace: Path, control: Control
     One that was made by `make_run` and has never begun begins, as by `start_run`; if it waits in the queue, it leaves that.
     `RunStarted` and `Prepared` are sent for who shows the run, but not recorded again; `RunResumed` says where it goes on, and
     what follows is as it would have been. Before that, nothing in the run's folder is changed. The last event is `RunFinished`
-    or `RunFailed`; as `start_run`, it never raises.
+    or `RunFailed`; as `start_run`, it never raises. One that cannot go on stays in the queue if it waits there.
 
     Args:
         folder: of the run.
@@ -141,91 +130,35 @@ def resume_run(folder: Path, catalog: Catalog, workspace: Path, control: Control
         control: asked between steps whether to go on.
         epochs: how many more a finished run shall have.
     """
-    yield from _over_gaps(_go_on(folder, catalog, workspace, control, epochs), catalog, workspace, control)
-
-
-def _over_gaps(events: Iterator[Event], catalog: Catalog, workspace: Path, control: Control) -> Iterator[Event]:
-    """The events of a run; where the drive with its images goes, it waits for it, and goes on from the newest checkpoint."""
-    folder, data = Path(), ""
-    while True:
-        failure: RunFailed | None = None
-        learned = False  # else it would wait for what is not the trouble
-        for event in events:
-            learned = learned or isinstance(event, StepDone | EpochDone)
-            if isinstance(event, RunStarted):
-                again, folder, data = bool(data), Path(event.folder), event.config["data"]["path"] or ""
-                if again:
-                    continue  # who shows the run knows
-            gone = isinstance(event, RunFailed) and event.exit_code == ExitCode.RETRY and bool(data)
-            if gone and learned and control.waits_for_room and World.here().alone:
-                assert isinstance(event, RunFailed)
-                failure = event
-            else:
-                yield event
-        if failure is None:
-            return
-        yield RunPaused(run=failure.run, reason=failure.error, hint=failure.hint)
-        yield Note(run=failure.run, level="warning", text=f"Held: {failure.error} It goes on by itself when they are back.")
-        if not until_back(Path(data).expanduser(), control):
-            yield failure
-            return
-        events = _go_on(folder, catalog, workspace, control, None)
-
-
-def _go_on(folder: Path, catalog: Catalog, workspace: Path, control: Control, epochs: int | None) -> Iterator[Event]:
-    run_id = ""
+    run_id, first = "", World.here().first
     try:
-        with _held(folder, control) if World.here().first else nullcontext():
-            queue.begin(folder)
+        with held(folder, control) if first else nullcontext():
+            again = partial(_from_checkpoint, folder, catalog, workspace, control)
             run_id = read_id(folder)
             if run_id and epochs is None and World.here().alone and not (folder / EVENTS_FILE).exists():
-                config = parse_config_json((folder / "config.json").read_bytes())
-                events = _guarded(_first(config, folder, catalog, workspace, control), folder, run_id)
-                heard, waiting = observed(events, catalog, config, folder), _waiting(folder, control, run_id)
-                yield from record(heard, folder, patiently=waiting)
+                config = read_config(folder / "config.json")
+                attempt = Attempt(events=_first(config, folder, catalog, workspace, control), config=config)
+            else:
+                attempt = again(epochs)
+            if not first:
+                yield from guarded(attempt.events, folder, run_id)
                 return
-            saved = open_saved(folder, epochs=epochs)
-            run_id = saved.info.id
-            about = {"versions": versions(), "plugins": plugin_versions(catalog)}
-            events = _guarded(_resume(saved, catalog, workspace, control, about), folder, run_id)
-            if not World.here().first:
-                yield from events
-                return
-            if saved.checkpoint is None:
-                go_on(saved)
-            heard, waiting = observed(events, catalog, saved.config, folder), _waiting(folder, control, run_id)
-            yield from record(heard, folder, resumed=saved.checkpoint is not None, patiently=waiting)
+            queue.begin(folder)
+            yield from kept(attempt, again, run_id, folder, catalog, control)
     except GeneratorExit:
         raise
     except BaseException as error:  # noqa: BLE001 - the one funnel
         yield _failed(error, folder).model_copy(update={"run": run_id})
 
 
-def _waiting(folder: Path, control: Control, run_id: str) -> Patiently:
-    """Writes events, and waits where they cannot be written."""
-
-    def write(action: Callable[[], None]) -> Iterator[Event]:
-        for event in patiently(action, folder, control):
-            yield event.model_copy(update={"run": run_id})
-
-    return write
-
-
-@contextmanager
-def _held(folder: Path, control: Control) -> Iterator[None]:
-    with hold(folder), listen(folder, control.obey):
-        yield
-
-
-def _guarded(events: Iterator[Event], folder: Path, run_id: str) -> Iterator[Event]:
-    """The events of a run, each with its id; any error becomes the last of them."""
-    try:
-        for event in events:
-            yield event.model_copy(update={"run": run_id})
-    except GeneratorExit:
-        raise
-    except BaseException as error:  # noqa: BLE001 - the one funnel
-        yield _failed(error, folder).model_copy(update={"run": run_id})
+def _from_checkpoint(folder: Path, catalog: Catalog, workspace: Path, control: Control, epochs: int | None = None) -> Attempt:
+    """To go on where the newest intact checkpoint is; raises as `open_saved`, and `OSError`."""
+    saved = open_saved(folder, epochs=epochs)
+    about = {"versions": versions(), "plugins": plugin_versions(catalog)}
+    if saved.checkpoint is None and World.here().first:
+        go_on(saved)
+    events = _resume(saved, catalog, workspace, control, about)
+    return Attempt(events=events, config=saved.config, resumed=saved.checkpoint is not None)
 
 
 def _run(
@@ -254,8 +187,8 @@ def _first(config: TrainConfig, folder: Path, catalog: Catalog, workspace: Path,
     decide = partial(catalog.resolve, config, workspace=workspace)
     recipe = decide()
     about = about_run(recipe, catalog)
-    kept = json.loads((folder / "run.json").read_bytes())
-    safe_io.write_json(folder / "run.json", {**kept, **about})  # the program may be a newer one by now
+    said = json.loads((folder / "run.json").read_bytes())
+    safe_io.write_json(folder / "run.json", {**said, **about})  # the program may be a newer one by now
     yield from _run(recipe, _curation(recipe, workspace), folder, control, decide, about)
 
 

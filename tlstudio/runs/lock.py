@@ -6,8 +6,11 @@ import contextlib
 import json
 import os
 import platform
+import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import NamedTuple
 
 from tlstudio import safe_io
 from tlstudio.api.errors import UserError
@@ -16,54 +19,69 @@ LOCK_FILE = "train.lock"
 HOLDER_FILE = "train.holder.json"
 QUEUE_LOCK_FILE = "queue.lock"
 QUEUE_HOLDER_FILE = "queue.holder.json"
+_MOMENT, _AGAIN = 1.0, 0.01  # seconds: how long one waits for who holds a run still, and between two tries
+_UNKNOWN = "nobody knows which"
 
 
-@contextlib.contextmanager
-def hold(folder: Path) -> Iterator[None]:
+class _Holder(NamedTuple):
+    pid: int
+    host: str
+    born: str
+    """Tells the process from a later one of the same number; empty where nobody can."""
+
+
+def hold(folder: Path) -> AbstractContextManager[None]:
     """Nobody else works on the run while it lasts.
 
     Raises:
-        UserError: somebody does; it says who.
+        UserError: somebody does, and it says who; or there is no such folder.
     """
-
-    def busy() -> UserError:
-        return UserError(
-            f"Another program is working on the run {folder.name}: {holder_of(folder)}.",
-            hint="Wait until it has finished, or stop it there.",
-        )
-
-    with _locked(folder / LOCK_FILE, folder / HOLDER_FILE, busy):
-        yield
+    _require_folder(folder)
+    return _held(folder / LOCK_FILE, folder / HOLDER_FILE, lambda: _busy(folder))
 
 
 @contextlib.contextmanager
-def hold_queue(workspace: Path) -> Iterator[None]:
+def hold_still(folder: Path) -> Iterator[None]:
+    """Nobody begins to work on the run while it lasts: but a moment, for which who wants to begin waits.
+
+    Where a folder with an open file cannot be moved, on Windows, it is only looked whether somebody works on it.
+
+    Raises:
+        UserError: somebody does, and it says who; or there is no such folder.
+    """
+    _require_folder(folder)
+    release = _acquired(folder / LOCK_FILE, folder / HOLDER_FILE, lambda: _busy(folder))
+    try:
+        if os.name == "nt":
+            release()
+        yield
+    finally:
+        release()
+
+
+def hold_queue(workspace: Path) -> AbstractContextManager[None]:
     """Nobody else works off the queue of a workspace while it lasts.
 
     Raises:
         UserError: somebody does; it says who.
+        OSError: there is no workspace, and none can be made.
     """
 
     def busy() -> UserError:
         return UserError(
-            f"Another program works off the queue already: {queue_holder(workspace) or 'nobody knows which'}.",
+            f"Another program works off the queue already: {queue_holder(workspace) or _UNKNOWN}.",
             hint="What you add is trained there as well.",
         )
 
     workspace.mkdir(parents=True, exist_ok=True)
-    with _locked(workspace / QUEUE_LOCK_FILE, workspace / QUEUE_HOLDER_FILE, busy):
-        yield
+    return _held(workspace / QUEUE_LOCK_FILE, workspace / QUEUE_HOLDER_FILE, busy)
 
 
 def name_holder(folder: Path, pid: int) -> None:
     """Say beforehand which process is about to work on a run, for whoever asks before it has begun."""
-    with contextlib.suppress(OSError):
-        safe_io.write_json(folder / HOLDER_FILE, {"pid": pid, "host": platform.node()})
-
-
-def holder_of(folder: Path) -> str:
-    """Who works on a run, for people."""
-    return _for_people(_holder(folder / HOLDER_FILE)) or "nobody knows which"
+    if _born(pid) is not None:
+        with contextlib.suppress(OSError):
+            _name(folder / HOLDER_FILE, pid)
 
 
 def queue_holder(workspace: Path) -> str:
@@ -74,7 +92,8 @@ def queue_holder(workspace: Path) -> str:
 
 def process_of(folder: Path) -> tuple[int, str] | None:
     """The process that works on a run, or did when it died: its number and its machine."""
-    return _holder(folder / HOLDER_FILE)
+    holder = _holder(folder / HOLDER_FILE)
+    return None if holder is None else (holder.pid, holder.host)
 
 
 def is_held(folder: Path) -> bool | None:
@@ -85,42 +104,88 @@ def is_held(folder: Path) -> bool | None:
     return _lives(holder)
 
 
-@contextlib.contextmanager
-def _locked(lock_file: Path, holder_file: Path, busy: Callable[[], UserError]) -> Iterator[None]:
-    from filelock import FileLock, Timeout
+def _require_folder(folder: Path) -> None:
+    if not folder.is_dir():  # the lock would make it
+        raise UserError(f"{folder} is no run.", hint="`tlstudio runs list` shows them.")
 
-    lock = FileLock(lock_file, timeout=0, thread_local=False)
-    locked = True
-    try:
-        lock.acquire()
-    except Timeout:
-        raise busy() from None
-    except (OSError, NotImplementedError):
-        locked = False  # a file system that has no locks
+
+def _busy(folder: Path) -> UserError:
+    holder = _for_people(_holder(folder / HOLDER_FILE)) or _UNKNOWN
+    return UserError(
+        f"Another program is working on the run {folder.name}: {holder}.", hint="Wait until it has finished, or stop it there."
+    )
+
+
+@contextlib.contextmanager
+def _held(lock_file: Path, holder_file: Path, busy: Callable[[], UserError]) -> Iterator[None]:
+    release = _acquired(lock_file, holder_file, busy)
     try:
         with contextlib.suppress(OSError):
-            safe_io.write_json(holder_file, {"pid": os.getpid(), "host": platform.node()})
+            _name(holder_file, os.getpid())
         yield
     finally:
         with contextlib.suppress(OSError):
             holder_file.unlink()
-        if locked:
-            lock.release()
+        release()
 
 
-def _for_people(holder: tuple[int, str] | None) -> str:
-    return "" if holder is None else f"process {holder[0]} on {holder[1]}"
+def _acquired(lock_file: Path, holder_file: Path, busy: Callable[[], UserError]) -> Callable[[], object]:
+    """Take the lock; returns what lets go of it. Who holds it without a name does so for a moment, and is waited for."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(lock_file, timeout=0, thread_local=False)
+    end = time.monotonic() + _MOMENT
+    while True:
+        try:
+            lock.acquire()
+        except Timeout:
+            if _lives(_holder(holder_file)) is not False or time.monotonic() > end:
+                raise busy() from None
+            time.sleep(_AGAIN)
+        except (OSError, NotImplementedError):  # a file system that has no locks, or a lock that another user has made
+            if _lives(_holder(holder_file)):
+                raise busy() from None
+            return lambda: None
+        else:
+            return lock.release
 
 
-def _lives(holder: tuple[int, str] | None) -> bool | None:
+def _name(holder_file: Path, pid: int) -> None:
+    safe_io.write_json(holder_file, {"pid": pid, "host": platform.node(), "born": _born(pid) or ""})
+
+
+def _for_people(holder: _Holder | None) -> str:
+    return "" if holder is None else f"process {holder.pid} on {holder.host}"
+
+
+def _lives(holder: _Holder | None) -> bool | None:
     if holder is None:
         return False
-    return safe_io.is_alive(holder[0]) if holder[1] == platform.node() else None
+    if holder.host != platform.node():
+        return None
+    born = _born(holder.pid)
+    return safe_io.is_alive(holder.pid) and born is not None and (not holder.born or born in {"", holder.born})
 
 
-def _holder(file: Path) -> tuple[int, str] | None:
+def _born(pid: int) -> str | None:
+    """When a process began, and in which session of the machine: numbers are given anew.
+
+    Empty where nobody can tell (other than Linux), ``None`` where it has ended and only its parent has not noticed.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        return (
+            None
+            if fields[0] in {b"Z", b"X"}
+            else f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {int(fields[19])}"
+        )
+    except (OSError, ValueError, IndexError):
+        return ""
+
+
+def _holder(file: Path) -> _Holder | None:
     try:
         about = json.loads(file.read_bytes())
-        return int(about["pid"]), str(about["host"])
+        return _Holder(int(about["pid"]), str(about["host"]), str(about.get("born", "")))
     except (OSError, ValueError, KeyError, TypeError):
         return None

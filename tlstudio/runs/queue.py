@@ -15,8 +15,8 @@ from typing import Any
 from tlstudio import safe_io
 from tlstudio.api.config import TrainConfig
 from tlstudio.api.errors import UserError
-from tlstudio.runs.lock import is_held, process_of
-from tlstudio.runs.store import QUEUED_FILE, RunInfo, create_run, delete_run, read_run, runs_folder
+from tlstudio.runs.lock import HOLDER_FILE, hold_still, is_held, process_of
+from tlstudio.runs.store import QUEUED_FILE, RunInfo, create_run, read_run, runs_folder, to_trash
 
 
 def enqueue(workspace: Path, config: TrainConfig, about: dict[str, Any]) -> tuple[str, Path]:
@@ -55,19 +55,23 @@ def move(workspace: Path, run: RunInfo, position: int) -> None:
 def arrange(order: Sequence[RunInfo]) -> None:
     """Give waiting runs this order; those that have begun meanwhile are passed over. Raises `OSError`."""
     for place, info in enumerate(order, 1):
-        file = info.folder / QUEUED_FILE
-        if file.exists() and _place(info.folder) != place:
-            safe_io.write_json(file, {"place": place})
+        if _place(info.folder) != place:
+            with contextlib.suppress(UserError), hold_still(info.folder):
+                if _waits(info.folder):
+                    safe_io.write_json(info.folder / QUEUED_FILE, {"place": place})
 
 
 def cancel(workspace: Path, run: RunInfo) -> Path:
     """Take a waiting run out, into the workspace's trash; returns where it lies now.
 
     Raises:
-        UserError: the run does not wait.
+        UserError: the run does not wait, or not any more.
+        OSError: it cannot be moved.
     """
     _require_waiting(run)
-    return delete_run(workspace, run)
+    with hold_still(run.folder):
+        _require_waiting(run)
+        return to_trash(workspace, run)
 
 
 def begin(folder: Path) -> None:
@@ -78,22 +82,24 @@ def begin(folder: Path) -> None:
 
 def at_work(workspace: Path) -> list[Path]:
     """Folders of runs that other processes of this machine are training now."""
-    held = [(entry, process_of(entry)) for entry in _entries(workspace) if is_held(entry)]
-    return [entry for entry, process in held if process is not None and process[0] != os.getpid()]
+    named = ((folder, process_of(folder)) for folder in _folders(workspace, HOLDER_FILE))
+    return [folder for folder, process in named if process is not None and process[0] != os.getpid() and is_held(folder)]
 
 
 def _require_waiting(run: RunInfo) -> None:
-    if run.status != "queued":
+    if not _waits(run.folder):
         raise UserError(f"The run {run.id} does not wait in the queue.", hint="`tlstudio queue list` shows those that do.")
 
 
-def _folders(workspace: Path) -> list[Path]:
-    return [entry for entry in _entries(workspace) if (entry / QUEUED_FILE).is_file()]
+def _waits(folder: Path) -> bool:
+    return (folder / QUEUED_FILE).is_file()
 
 
-def _entries(workspace: Path) -> list[Path]:
+def _folders(workspace: Path, having: str = QUEUED_FILE) -> list[Path]:
+    """The run folders that have a file of this name; of thousands few have."""
     try:
-        return [entry for entry in runs_folder(workspace).iterdir() if not entry.name.startswith(".")]
+        with os.scandir(runs_folder(workspace)) as entries:
+            return [Path(entry.path) for entry in entries if entry.name[0] != "." and os.path.exists(f"{entry.path}/{having}")]
     except OSError:
         return []
 

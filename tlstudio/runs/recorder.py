@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -13,12 +11,10 @@ from typing import IO
 from tlstudio import safe_io
 from tlstudio.api.events import CheckpointSaved, EpochDone, Event, Progress, RunFailed, RunFinished, RunResumed
 from tlstudio.runs.replay import EVENTS_FILE
-from tlstudio.runs.store import heartbeat
 
 _DURABLE = (EpochDone, CheckpointSaved, RunResumed, RunFinished, RunFailed)
-_HEARTBEAT_SECONDS = 5.0
 
-Patiently = Callable[[Callable[[], None]], Iterable[Event]]
+Patiently = Callable[[Callable[[], object]], Iterable[Event]]
 
 
 def _at_once(action: Callable[[], object]) -> Iterator[Event]:
@@ -33,22 +29,18 @@ def record(events: Iterable[Event], folder: Path, *, resumed: bool = False, pati
         patiently: does what writes, perhaps again, and yields what is then to be told; not recorded.
         resumed: the run goes on: nothing is written before `RunResumed`, so that a run which cannot go on stays as it was.
     """
-    beat = 0.0
     with ExitStack() as stack:
         file: IO[bytes] | None = None
+
+        def open_file() -> None:
+            nonlocal file
+            file = stack.enter_context(safe_io.open_append(folder / EVENTS_FILE))
+
         for event in events:
             if file is None and (not resumed or isinstance(event, RunResumed)):
-                file = stack.enter_context(safe_io.open_append(folder / EVENTS_FILE))
-            if file is not None:
-                yield from patiently(partial(_write, event, file))
-            if time.monotonic() - beat > _HEARTBEAT_SECONDS:
-                beat = time.monotonic()
-                heartbeat(folder)
+                yield from patiently(open_file)
+            if file is not None and not isinstance(event, Progress):  # which tells nothing afterwards
+                yield from patiently(partial(safe_io.append, file, event.model_dump_json().encode() + b"\n"))
+                if isinstance(event, _DURABLE):  # apart: what could not be synced is not written again
+                    yield from patiently(partial(safe_io.sync, file))
             yield event
-
-
-def _write(event: Event, file: IO[bytes]) -> None:
-    if not isinstance(event, Progress):  # tells nothing afterwards
-        safe_io.append(file, event.model_dump_json().encode() + b"\n")
-    if isinstance(event, _DURABLE):
-        os.fsync(file.fileno())

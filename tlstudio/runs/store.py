@@ -23,7 +23,7 @@ from tlstudio.api.config import TrainConfig
 from tlstudio.api.errors import UserError
 from tlstudio.api.events import EpochDone, Prepared, RunFailed, RunFinished
 from tlstudio.runs.checkpoints import settle_result
-from tlstudio.runs.lock import is_held
+from tlstudio.runs.lock import hold_still, is_held, process_of
 from tlstudio.runs.notes import read_notes
 from tlstudio.runs.replay import read_events
 
@@ -236,13 +236,21 @@ def require_run(workspace: Path, text: str) -> RunInfo:
 
 
 def delete_run(workspace: Path, run: RunInfo) -> Path:
-    """Move a run's folder to the workspace's ``trash``; returns where it lies now.
+    """Move a run's folder to the workspace's ``trash``; returns where it lies now. What it does now counts, not what was read.
 
     Raises:
-        UserError: the run is still going, or does not lie in this workspace.
+        UserError: the run is going, is none any more, or does not lie in this workspace.
+        OSError: it cannot be moved.
     """
-    if run.status == "running":
+    now = read_run(run.folder)
+    if (now is not None and now.status == "running") or is_at_work(run.folder):
         raise UserError(f"The run {run.id} is still going.", hint="Stop it first.")
+    with hold_still(run.folder):
+        return to_trash(workspace, run)
+
+
+def to_trash(workspace: Path, run: RunInfo) -> Path:
+    """The moving of `delete_run`; the caller sees to it that nobody works on the run."""
     if run.folder.resolve().parent != runs_folder(workspace).resolve():
         raise UserError(f"{run.folder} is not a run of the workspace {workspace}.")
     trash = workspace / "trash"
@@ -271,17 +279,25 @@ def restore_run(workspace: Path, trashed: Path) -> Path:
 
 
 def heartbeat(folder: Path) -> None:
-    """Say that this process is working on the run; called with every event, so it must be cheap."""
+    """Say that this process is working on the run, for other machines; every few seconds (`tlstudio.runs.wishes.listen`)."""
     os.utime(folder / "run.json")
 
 
 def is_alive(folder: Path) -> bool:
-    """Whether a process is working on a run."""
+    """Whether a process is working on a run that has told of no end."""
     held = is_held(folder)
-    if held is not None:
-        return held
+    return _beats(folder) if held is None else held
+
+
+def is_at_work(folder: Path) -> bool:
+    """Whether a process that names itself works on a run, whatever its events tell: one that had ended may just go on."""
+    held = is_held(folder)
+    return _beats(folder) if held is None and process_of(folder) is not None else bool(held)
+
+
+def _beats(folder: Path) -> bool:
     try:
-        return time.time() - (folder / "run.json").stat().st_mtime < _ALIVE_SECONDS
+        return abs(time.time() - (folder / "run.json").stat().st_mtime) < _ALIVE_SECONDS
     except OSError:
         return False
 
@@ -289,7 +305,7 @@ def is_alive(folder: Path) -> bool:
 def _without_end(folder: Path) -> Status:
     """The status of a run that has told of no end."""
     if (folder / QUEUED_FILE).is_file():
-        return "queued"
+        return "running" if is_at_work(folder) else "queued"
     return "running" if is_alive(folder) else "interrupted"
 
 
