@@ -219,6 +219,7 @@ class Cut:
 
     def _move(self, frozen: int) -> Iterator[Event]:
         self.close()
+        self.model = None  # until it is made: here, too, images are read
         self._frozen, self.cache, self.choice, self._together = frozen, None, None, None
         run, where = self.config.run, self.folder
         known, self._known = self._known, None

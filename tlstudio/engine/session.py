@@ -28,6 +28,7 @@ from tlstudio.engine.keeper import Keeper
 from tlstudio.engine.loop import train
 from tlstudio.engine.model import build_model
 from tlstudio.engine.patient import patiently
+from tlstudio.engine.reading import Abandoned
 from tlstudio.engine.remarks import remarks
 from tlstudio.engine.resume import restarted, resumed
 from tlstudio.engine.training import Training, labelled_rows
@@ -100,7 +101,8 @@ def _begun(given: Given) -> Generator[Event, None, tuple[Training, Taken]]:
         yield Note(level="warning", text=f"{len(excluded)} images cannot be read and are left out: {first}"
                    + (", …" if len(excluded) > 3 else ""))  # fmt: skip
     yield from remarks(training, plan)
-    yield from _distance_advice(training)
+    with contextlib.suppress(Abandoned):  # training does not begin then
+        yield from _distance_advice(training)
     return training, taken
 
 
@@ -108,8 +110,8 @@ def _distance_advice(run: Training) -> Iterator[Event]:
     if run.recipe.weights.path is None or _will_learn_stages(run):
         return
     rows = run.train_rows[:: max(1, len(run.train_rows) // _SAMPLE)][:_SAMPLE]
-    reason = far_from_photographs((Image.fromarray(run.source.picture(int(row))) for row in rows),
-                                  run.recipe.preprocessing.image_size)  # fmt: skip
+    pictures = (Image.fromarray(picture) for picture in run.source.pictures(rows) if picture is not None)
+    reason = far_from_photographs(pictures, run.recipe.preprocessing.image_size)
     if reason:
         yield Note(level="advice", text=f"These images are far from the photographs the weights were trained on: {reason}. "
                    "Only the head learns now; let the last stages learn too (“What learns”) for a better model.")  # fmt: skip
