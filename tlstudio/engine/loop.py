@@ -21,8 +21,10 @@ from tlstudio.api.freezing import FreezePlan, StageInfo
 from tlstudio.api.images import printable
 from tlstudio.engine.augment import effective_preset
 from tlstudio.engine.control import Wish
+from tlstudio.engine.failure import is_out_of_memory
+from tlstudio.engine.fitting import free_memory, no_memory
 from tlstudio.engine.freeze import apply_plan, batch_norms, make_plan, stage_infos, states
-from tlstudio.engine.gradients import gradients_that_fit, images_in_step
+from tlstudio.engine.gradients import gradients_that_fit, images_in_step, pieces
 from tlstudio.engine.loader import ImagesGone, in_batches
 from tlstudio.engine.modes import in_eval_mode
 from tlstudio.engine.norms import taken_anew
@@ -58,7 +60,7 @@ def train(run: Training, keeper: Keeps) -> Iterator[Event]:
     Ended by the user while a read hangs, it is saved as it was at the end of its last step, and nothing more is measured.
 
     Raises:
-        UserError: the loss is no longer a number, or the images are gone.
+        UserError: the loss is no longer a number, the images are gone, or there is not enough memory.
     """
     try:
         yield from _epochs(run, keeper)
@@ -66,10 +68,21 @@ def train(run: Training, keeper: Keeps) -> Iterator[Event]:
         if run.control.wish == "stop":
             run.control.leave()
             yield from _kept(run, keeper)
+        return
     except ImagesGone:
         with contextlib.suppress(ImagesGone):  # of a drive that lost images before nothing is kept
             yield from _kept(run, keeper)
         raise
+    except Exception as error:
+        if isinstance(error, UserError) or not is_out_of_memory(error):
+            raise
+        said = str(error).partition("\n")[0]
+    else:
+        return
+    run.optimizer.zero_grad(set_to_none=True)  # not within the handler: what it holds are the tensors that were too many
+    free_memory(run.place)
+    yield from _kept(run, keeper)
+    raise no_memory(max(1, run.recipe.config.run.batch_size // run.parts), run.recipe.preprocessing.image_size, said)
 
 
 def _kept(run: Training, keeper: Keeps) -> Iterator[Event]:
@@ -107,6 +120,7 @@ def _epochs(run: Training, keeper: Keeps) -> Iterator[Event]:
         yield from _steps(run, plan, epoch, run.totals, keeper)
         done = _ended(run, infos, plan, epoch, began)
         yield from _lost(run, known)
+        yield from run.cut.news()
         if done is None:
             yield from keeper.now() if run.control.leaving else ()  # it goes on later from here, and is measured then
             return
@@ -246,7 +260,8 @@ def _recalibrate(run: Training, plan: FreezePlan, epoch: int) -> None:
     enough = max(1, _RECALIBRATION_IMAGES // config.batch_size)
     with in_eval_mode(run.backbone.module, *parts.values(), run.backbone.head), taken_anew(layers):
         for x, _ in run.cut.batches(run.batches(epoch)[:enough], run.cut.draw(epoch)):
-            run.cut.model.suffix(x)
+            for part in pieces(run, len(x)):
+                run.cut.model.suffix(x[part])
             if _breaks_off(run):
                 return
 
@@ -259,7 +274,7 @@ def _validate(run: Training) -> dict[str, float]:
     size = max(1024 if run.cut.head_only else 64, run.recipe.config.run.batch_size)
     with in_eval_mode(run.backbone.module, *run.backbone.stages.values(), run.backbone.head):
         for x, target in run.cut.batches(in_batches(run.val_rows, size), None):
-            logits = run.cut.model.suffix(x)
+            logits = run.cut.fitting.run(run.cut.model.suffix, x)
             totals.add(run.task.loss(logits, target), logits, target)
             if _breaks_off(run):
                 break
