@@ -30,6 +30,8 @@ from tlstudio.runs.checkpoints import (
 __all__ = ["list_checkpoints", "load_checkpoint", "load_state", "save_checkpoint", "save_result", "verify_checkpoint"]
 
 _KEEP = 2
+MOST = _KEEP + 2
+"""Checkpoints that a run has at most: the newest ones, the best, and the one that it goes on from."""
 
 
 def save_checkpoint(

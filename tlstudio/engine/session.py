@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import asdict
@@ -16,6 +17,7 @@ from tlstudio import paths, safe_io
 from tlstudio.api.dataset import TEST, TRAIN, VAL, ImageSet
 from tlstudio.api.errors import DataError
 from tlstudio.api.events import Event, Note, RunFinished
+from tlstudio.api.freezing import FreezePlan
 from tlstudio.api.images import printable
 from tlstudio.data.advice import far_from_photographs
 from tlstudio.data.curation import identity
@@ -31,6 +33,7 @@ from tlstudio.engine.patient import patiently
 from tlstudio.engine.reading import Abandoned
 from tlstudio.engine.remarks import remarks
 from tlstudio.engine.resume import restarted, resumed
+from tlstudio.engine.state import most_bytes
 from tlstudio.engine.training import Training, labelled_rows
 
 if TYPE_CHECKING:
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
 
 _SAMPLE = 32
 _WELL_ABOVE = 0.98
+_SPARE = 2**30  # bytes on the disk that a run shall not use up
 
 
 def run_session(given: Given) -> Iterator[Event]:
@@ -100,6 +104,7 @@ def _begun(given: Given) -> Generator[Event, None, tuple[Training, Taken]]:
         first = ", ".join(f"{printable(key)} ({reason})" for key, reason in list(excluded.items())[:3])
         yield Note(level="warning", text=f"{len(excluded)} images cannot be read and are left out: {first}"
                    + (", …" if len(excluded) > 3 else ""))  # fmt: skip
+    yield from _room(training, given.folder)
     yield from remarks(training, plan)
     with contextlib.suppress(Abandoned):  # training does not begin then
         yield from _distance_advice(training)
@@ -119,12 +124,27 @@ def _distance_advice(run: Training) -> Iterator[Event]:
 
 def _will_learn_stages(run: Training) -> bool:
     """Whether any epoch's plan lets more than the head learn, as far as the strategy says so beforehand."""
+    return any(plan.learns_stages for plan in _plans(run))
+
+
+def _plans(run: Training) -> Iterator[FreezePlan]:
+    """What the strategy says beforehand of the first epoch, one in the middle and the last."""
     recipe, infos = run.recipe, stage_infos(run.backbone)
     epochs = recipe.config.run.epochs
-    return any(
-        make_plan(recipe.strategy, recipe.strategy_options, infos, epoch=epoch, epochs=epochs, pretrained=True).learns_stages
-        for epoch in dict.fromkeys((0, epochs // 2, epochs - 1))
-    )
+    for epoch in dict.fromkeys((0, epochs // 2, epochs - 1)):
+        yield make_plan(recipe.strategy, recipe.strategy_options, infos, epoch=epoch, epochs=epochs, pretrained=True)
+
+
+def _room(run: Training, folder: Path) -> Iterator[Event]:
+    """Warn before the first epoch where the disk has no room for the checkpoints of the run."""
+    learning = {name for plan in _plans(run) for name in run.backbone.stages if plan.factor(name) > 0.0}
+    needed = (checkpoint.MOST + 1) * most_bytes(run, learning) + _SPARE  # one more while the next is written
+    with contextlib.suppress(OSError):
+        free = shutil.disk_usage(folder).free
+        if free < needed:
+            free_text, needed_text = (f"{size / 2**30:.1f} GB" for size in (free, needed))
+            yield Note(level="warning", text=f"The disk with {folder} has {free_text} free; the checkpoints of this run may "
+                       f"need {needed_text}. Free some space: without it the run cannot be saved.")  # fmt: skip
 
 
 def _require_enough(images: ImageSet, rows: NDArray[np.int64], bad: int) -> None:
