@@ -15,12 +15,13 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from tlstudio.api.errors import ExitCode, UserError
+from tlstudio.api.errors import UserError
 from tlstudio.api.events import EpochDone, EpochStarted, Event, Note, StepDone
 from tlstudio.api.freezing import FreezePlan, StageInfo
 from tlstudio.api.images import printable
 from tlstudio.engine.augment import effective_preset
 from tlstudio.engine.control import Wish
+from tlstudio.engine.diverged import Watch
 from tlstudio.engine.failure import is_out_of_memory
 from tlstudio.engine.fitting import free_memory, no_memory
 from tlstudio.engine.freeze import apply_plan, batch_norms, make_plan, stage_infos, states
@@ -184,7 +185,9 @@ def _steps(run: Training, plan: FreezePlan, epoch: int, totals: Totals, keeper: 
     config, world, each = run.recipe.config, run.world, run.steps_per_epoch
     steps = each * config.run.epochs
     known_bad = len(run.source.unreadable)
-    inputs = run.cut.batches(run.batches(epoch)[run.batch :], run.cut.draw(epoch))
+    batches = run.batches(epoch)
+    watch = Watch(run, epoch, batches)
+    inputs = run.cut.batches(batches[run.batch :], run.cut.draw(epoch))
     run.begun = 0
     for part, closes, (x, target) in in_groups(inputs, config.optim.accumulate):
         if part == 0 and run.control.paused and world.alone:
@@ -200,7 +203,7 @@ def _steps(run: Training, plan: FreezePlan, epoch: int, totals: Totals, keeper: 
         run.begun += images
         run.unreported += images
         totals.add(loss, logits, target)
-        run.finite &= torch.isfinite(loss.detach())
+        watch.add(loss)
         run.batch += 1
         if not closes:
             continue
@@ -216,8 +219,7 @@ def _steps(run: Training, plan: FreezePlan, epoch: int, totals: Totals, keeper: 
         waited = time.monotonic() - run.reported
         tells = waited >= _REPORT_SECONDS
         if (tells and world.alone) or run.step % _WATCH_STEPS == 0 or run.step % each == 0:
-            lost = world.highest(0 if run.finite else 1, run.place.device)  # waits for the device, so only now and then
-            _require_finite(not lost, run, rate)
+            watch.require_finite(rate)  # waits for the device, so only now and then
         if tells:
             yield StepDone(
                 epoch=epoch, step=run.step, steps=steps, loss=float(loss.detach()), lr=rate,
@@ -312,15 +314,3 @@ def _is_better(metrics: dict[str, float], best: dict[str, float]) -> bool:
     if not best:
         return True
     return (metrics["accuracy"], -metrics["loss"]) > (best["accuracy"], -best["loss"])
-
-
-def _require_finite(finite: bool, run: Training, rate: float) -> None:
-    if finite:
-        return
-    kept = f"The best epoch ({run.best.epoch + 1}) is kept." if run.best.epoch >= 0 else "No epoch was finished before."
-    raise UserError(
-        f"Training diverged at step {run.step}: the loss is no longer a number.",
-        detail=f"Learning rate {rate:g}. {kept}",
-        hint=f"Use a smaller learning rate, for instance {rate / 10:.0e}.",
-        exit_code=ExitCode.DIVERGED,
-    )
