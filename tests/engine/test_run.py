@@ -20,7 +20,9 @@ from tlstudio.api.config import DataConfig
 from tlstudio.api.errors import ExitCode
 from tlstudio.data.curation import Curation
 from tlstudio.data.edits import Exclude, MoveToSplit, RenameClass
+from tlstudio.engine import loop
 from tlstudio.engine.control import Control
+from tlstudio.engine.diverged import Watch
 from tlstudio.engine.predict import load_model
 from tlstudio.evaluation.report import evaluate_run
 from tlstudio.runs.checkpoints import list_checkpoints, verify_checkpoint
@@ -240,6 +242,27 @@ def test_the_best_epoch_before_a_divergence_is_kept_and_finite(tiny_catalog, pho
     assert [event.epoch for event in events if event.event == "EpochDone" and event.best] == [0]
     kept = load_file(folder_of(events) / "model.safetensors")
     assert all(torch.isfinite(tensor).all() for tensor in kept.values())
+
+
+def test_a_divergence_names_the_step_that_began_it_and_its_images(tiny_catalog, photos, tmp_path, monkeypatch):
+    real, named = Watch.add, []
+
+    def add(self, loss):
+        if self._run.step + 1 == 7:
+            named.extend(self._run.images.keys[row] for row in self._batches[self._run.batch])
+        real(self, loss * float("nan") if self._run.step + 1 == 7 else loss)
+
+    monkeypatch.setattr(Watch, "add", add)
+    monkeypatch.setattr(loop, "_REPORT_SECONDS", 60.0)  # it is noticed at the end of the epoch, three steps later
+    events = run(tiny_catalog, tmp_path, f"data.path={photos}", "run.epochs=3", "run.batch_size=8", "freezing.strategy=full",
+                 "optim.learning_rate=0.02", "optim.schedule=constant")  # fmt: skip
+    end = events[-1]
+    assert "diverged at step 7" in end.error
+    assert "Epoch 2, learning rate 0.02, length of the gradient in step 10: " in end.detail
+    assert len(named) == 8
+    assert f"The images of that step: {', '.join(named)}." in end.detail
+    assert "The best epoch (1) is kept." in end.detail
+    assert "optim.learning_rate=0.002" in end.hint
 
 
 def test_a_fault_in_a_plugin_ends_the_run_with_its_traceback_and_keeps_the_best_epoch(tiny_catalog, photos, tmp_path):

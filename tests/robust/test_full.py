@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import shutil
 import subprocess
+from types import SimpleNamespace
 
 import pytest
+import torch
 from robust.terminal import terminal
-from robust_runs import assert_same_weights, folder_of, story
+from robust_runs import assert_same_weights, folder_of, resume, story
 from training import run
 
 from tlstudio import faults
 from tlstudio.api.errors import ExitCode
-from tlstudio.engine import patient
+from tlstudio.engine import patient, session
 from tlstudio.engine.control import Control
-from tlstudio.runs.checkpoints import newest_intact, verify_run
+from tlstudio.runs.checkpoints import list_checkpoints, newest_intact, verify_run
 from tlstudio.runs.store import list_runs
 
 FULL = ("freezing.strategy=freezing/full", "optim.learning_rate=0.01", "run.batch_size=8", "run.epochs=3",
@@ -22,7 +26,10 @@ FULL = ("freezing.strategy=freezing/full", "optim.learning_rate=0.01", "run.batc
 
 
 def without_the_hold(folder):
-    return [line for line in story(folder, steps=False) if line["event"] != "RunPaused" and "Held:" not in line.get("text", "")]
+    """Nor the warning that there is little room."""
+    told = ("Held:", "GB free")
+    return [line for line in story(folder, steps=False)
+            if line["event"] != "RunPaused" and not any(words in line.get("text", "") for words in told)]  # fmt: skip
 
 
 @pytest.mark.parametrize("fault", ["write:ENOSPC@30", "write:EIO@200", "append:ENOSPC@4", "rename:EROFS@20", "mkdir:EACCES@4"])
@@ -117,6 +124,36 @@ def test_a_small_disk_runs_full_and_is_freed(tiny_catalog, photos, tmp_path, mon
         assert verify_run(folder_of(events))[1] == []
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=False)
+
+
+@pytest.mark.parametrize(("free", "warns"), [(600 * 2**20, True), (2**40, False)])
+def test_a_disk_without_room_for_the_checkpoints_is_told_before_the_first_epoch(
+    tiny_catalog, photos, tmp_path, monkeypatch, free, warns
+):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    events = run(tiny_catalog, tmp_path, f"data.path={photos}", *FULL, "run.epochs=2")
+    before = itertools.takewhile(lambda event: event.event != "EpochStarted", events)
+    told = [event.text for event in before if event.event == "Note" and "0.6 GB free" in event.text]
+    assert len(told) == warns
+    again = resume(tiny_catalog, tmp_path, folder_of(events), epochs=1)
+    assert not [event for event in again if event.event == "Note" and "GB free" in event.text]
+
+
+@pytest.mark.parametrize("settings", [FULL, (*FULL, "optim.ema_decay=0.9"), ("freezing.strategy=freezing/head-only",)])
+def test_what_a_checkpoint_takes_is_known_before(tiny_catalog, photos, tmp_path, monkeypatch, settings):
+    sizes = []
+    real = session.most_bytes
+    monkeypatch.setattr(session, "most_bytes", lambda *given: sizes.append(real(*given)) or sizes[0])
+    folder = folder_of(run(tiny_catalog, tmp_path, f"data.path={photos}", *settings, "run.epochs=2"))
+    largest = max(tensor_bytes(torch.load(saved / "state.pt", weights_only=True)) for saved in list_checkpoints(folder))
+    assert 0.7 * sizes[0] < largest <= 1.02 * sizes[0]
+
+
+def tensor_bytes(state):
+    if isinstance(state, torch.Tensor):
+        return state.nbytes
+    inside = state.values() if isinstance(state, dict) else state if isinstance(state, list) else ()
+    return sum(map(tensor_bytes, inside))
 
 
 def test_the_terminal_ends_with_28_where_it_shall(photos, tmp_path):

@@ -8,11 +8,13 @@ import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 import torch
 from robust_runs import newest
 
+import tlstudio
 from tlstudio import faults, safe_io
 from tlstudio.api.errors import ExitCode
 from tlstudio.engine.checkpoint import save_checkpoint, save_result
@@ -128,9 +130,31 @@ def test_a_kill_at_any_operation(tmp_path):
     assert not list(tmp_path.rglob(".tmp-*"))
 
 
-def test_the_switch_says_what_it_does_not_know():
-    with pytest.raises(ValueError, match="write:ENOSPC@2"):
-        faults.Fault("write")
+@pytest.mark.parametrize(("text", "words"), [
+    ("write", "write:ENOSPC@2"), ("paint:ENOSPC@1", "no operation 'paint'"), ("write:EWHAT@1", "'EWHAT' is no errno"),
+    ("write:errorcode@1", "is no errno"), ("worker:SIGKILL@3", "no thread can be killed alone"),
+])  # fmt: skip
+def test_the_switch_says_what_it_does_not_know(text, words):
+    with pytest.raises(ValueError, match=words):
+        faults.Fault(text)
+    environment = {**os.environ, "TLSTUDIO_FAULT": text}
+    command = [sys.executable, "-m", "tlstudio", "runs", "list"]
+    done = subprocess.run(command, env=environment, cwd=Path(tlstudio.__file__).parent.parent, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_worker_is_a_thread_that_reads():
+    with faults.injected("worker:EIO@2") as fault:
+        fault.count("read")
+        fault.count("write")
+        with pytest.raises(OSError, match="Input/output"):
+            fault.count("read")
+    with faults.injected("*:EIO@1") as fault:
+        fault.count("read")
+        fault.count("step")
+        assert fault.seen == 0  # any operation is any that writes
 
 
 def test_leftovers_of_the_living_and_of_other_machines_stay(tmp_path):

@@ -15,8 +15,9 @@ from tlstudio.api.config import TrainConfig
 from tlstudio.api.events import EpochDone, Event, Note, RunFailed, RunPaused, RunResumed, RunStarted, StepDone
 from tlstudio.engine.control import Control
 from tlstudio.engine.failure import failed
-from tlstudio.engine.loader import ImagesGone, is_gone
+from tlstudio.engine.loader import ImagesGone
 from tlstudio.engine.patient import patiently, until_back
+from tlstudio.engine.reading import is_gone
 from tlstudio.engine.world import World
 from tlstudio.registry.catalog import Catalog
 from tlstudio.registry.observers import observed

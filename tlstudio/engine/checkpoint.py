@@ -28,6 +28,8 @@ from tlstudio.runs.checkpoints import (
 )
 
 _KEEP = 2
+MOST = _KEEP + 2
+"""Checkpoints that a run has at most: the newest ones, the best, and the one that it goes on from."""
 
 
 def save_checkpoint(

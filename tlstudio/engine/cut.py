@@ -32,6 +32,7 @@ from tlstudio.engine.features import (
     spare_memory,
     weights_digest,
 )
+from tlstudio.engine.fitting import Fitting
 from tlstudio.engine.loader import ImageSource, ahead
 from tlstudio.engine.planner import Job, plan_for
 from tlstudio.engine.plans import plan_of, plan_record
@@ -87,6 +88,7 @@ class Cut:
         self.cache: FeatureCache | None = None
         self.choice: CacheChoice | None = None
         self._frozen = -1
+        self.fitting = Fitting(place)
         self._learned: set[str] = set()
         self._told: tuple[Prefix, Step, bool] | None = None
         self._decided: dict[int, tuple[CacheChoice | None, ComputePlan]] = {}
@@ -160,6 +162,7 @@ class Cut:
             own = self._own(rows)
             for done in self.cache.fill(own, view):
                 yield Progress(task="Running the frozen layers", done=done, total=len(own))
+                yield from self.news()
                 if self.control.checkpoint() != "go" and self.world.alone:
                     return
             self.cache.share(rows, view, self.world)
@@ -182,7 +185,12 @@ class Cut:
             return
         for images, kept in on_device(self.source, self.place, parts, draw):
             if self._has_images(kept):
-                yield self.model.prefix(images), self._target(kept)
+                yield self.fitting.run(self.model.prefix, images), self._target(kept)
+
+    def news(self) -> Iterator[Event]:
+        """What is to be told of the memory since the last time."""
+        if text := self.fitting.news():
+            yield Note(level="warning", text=text)
 
     def close(self) -> None:
         """Let go of what is kept on disk."""
@@ -227,6 +235,7 @@ class Cut:
 
     def _move(self, frozen: int) -> Iterator[Event]:
         self.close()
+        self.model = None  # until it is made: here, too, images are read
         self._frozen, self.cache, self.choice, self._together = frozen, None, None, None
         run, where = self.config.run, self.folder
         settled: ComputePlan | None = None
@@ -260,4 +269,4 @@ class Cut:
             digest = weights_digest(self.backbone, cut)
             store = open_features(where[0], where[1], digest, self.model, self.source,
                                   budget=int(run.cache_gigabytes * 2**30), room=self.choice.size)  # fmt: skip
-        self.cache = FeatureCache(self.model, self.source, in_memory=self.choice.where == "memory", store=store)
+        self.cache = FeatureCache(self.model, self.source, self.fitting, in_memory=self.choice.where == "memory", store=store)

@@ -23,6 +23,7 @@ from tlstudio.api.backbone import Backbone
 from tlstudio.api.config import RunConfig
 from tlstudio.engine import augment as views
 from tlstudio.engine.device import Place
+from tlstudio.engine.fitting import Fitting
 from tlstudio.engine.loader import ImageSource, ahead, in_batches
 from tlstudio.engine.modes import in_eval_mode
 from tlstudio.engine.rowstore import RowStore, make_room
@@ -137,13 +138,17 @@ class FeatureCache:
     Args:
         model: computes them.
         source: the images.
+        fitting: computes as many of them at once as fit.
         in_memory: whether all of them are held in memory.
         store: where they are kept on disk; closed with the cache.
     """
 
-    def __init__(self, model: SplitModel, source: ImageSource, *, in_memory: bool, store: RowStore | None) -> None:
+    def __init__(
+        self, model: SplitModel, source: ImageSource, fitting: Fitting, *, in_memory: bool, store: RowStore | None
+    ) -> None:
         self._model = model
         self._source = source
+        self._fitting = fitting
         self._in_memory = in_memory
         self._store = store
         self._place_of: dict[int | None, NDArray[np.int64]] = {}
@@ -209,7 +214,7 @@ class FeatureCache:
         size = _BATCH if self._model.place.device.type == "cpu" else _GPU_BATCH
         for images, kept in on_device(self._source, self._model.place, in_batches(rows, size), draw):
             if len(kept):
-                yield self._model.prefix(images), kept
+                yield self._fitting.run(self._model.prefix, images), kept
 
     def _keep(self, features: Tensor, rows: NDArray[np.int64], draw: int | None, *, room: int, save: bool = True) -> None:
         features = features.to(self._dtype)

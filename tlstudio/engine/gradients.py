@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Generator
 from itertools import pairwise
 
@@ -13,6 +12,7 @@ from tlstudio import faults
 from tlstudio.api.events import Event, Note
 from tlstudio.engine.device import seed_torch
 from tlstudio.engine.failure import is_out_of_memory
+from tlstudio.engine.fitting import free_memory
 from tlstudio.engine.random import step_seed
 from tlstudio.engine.task import mix
 from tlstudio.engine.training import Training
@@ -36,9 +36,7 @@ def gradients_that_fit(
         # not within the handler: what it holds are the tensors that were too many
         run.parts = parts
         run.optimizer.zero_grad(set_to_none=True)
-        gc.collect()
-        if run.place.device.type == "cuda":
-            torch.cuda.empty_cache()
+        free_memory(run.place)
         yield Note(
             level="warning",
             text=f"There is not enough memory for {len(target)} images at once: from step {run.step + 1} on, a batch is "
@@ -66,21 +64,19 @@ def add_gradients(run: Training, x: Tensor, target: Tensor, part: int, *, share:
         run.optimizer.zero_grad(set_to_none=True)
     if mixture is not None:
         x = mixture.x
-    pieces = _pieces(run, len(target))
+    parts = pieces(run, len(target))
     losses, found = [], []
-    for number, rows in enumerate(pieces):
+    for number, rows in enumerate(parts):
         logits = run.cut.suffix(x[rows])
         loss = run.task.objective(logits, target[rows]) if mixture is None else mixture.loss(run.task, logits, target, rows)
-        count = 1.0 if len(pieces) == 1 else len(logits) / len(target)
+        count = 1.0 if len(parts) == 1 else len(logits) / len(target)
         total = loss * share * count
         if number == 0 and run.recipe.strategy.penalty is not None:
             total = total + run.recipe.strategy.penalty(run.backbone, run.start, run.recipe.strategy_options)
         run.scaler.scale(total * (images / images_in_step(run, images))).backward()  # type: ignore[no-untyped-call]
         losses.append(loss.detach() * count)
         found.append(logits)
-    return (
-        (losses[0], found[0]) if len(pieces) == 1 else (torch.stack(losses).sum(), torch.cat([one.detach() for one in found]))
-    )
+    return (losses[0], found[0]) if len(parts) == 1 else (torch.stack(losses).sum(), torch.cat([one.detach() for one in found]))
 
 
 def images_in_step(run: Training, images: int) -> int:
@@ -89,7 +85,8 @@ def images_in_step(run: Training, images: int) -> int:
     return images if config.optim.accumulate == 1 else config.optim.accumulate * config.run.batch_size
 
 
-def _pieces(run: Training, images: int) -> list[slice]:
+def pieces(run: Training, images: int) -> list[slice]:
+    """The parts of a batch of so many images that fit in memory one after the other."""
     count = max(1, min(run.parts, images // _FEWEST))
     bounds = [images * number // count for number in range(count + 1)]
     return [slice(begin, end) for begin, end in pairwise(bounds)]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import PIL
 
+from tlstudio import faults
 from tlstudio.api.backbone import Preprocessing
 from tlstudio.api.config import AugmentConfig
 from tlstudio.api.dataset import ImageSet
@@ -24,6 +26,7 @@ from tlstudio.engine import augment as views
 from tlstudio.engine.augment import Preset, plain_view, random_views, reduced
 from tlstudio.engine.balance import balanced_epoch
 from tlstudio.engine.random import epoch_order, sample_generator
+from tlstudio.engine.reading import SLICE, Abandoned, Readers, is_gone
 from tlstudio.engine.rowstore import RowStore, make_room
 
 if TYPE_CHECKING:
@@ -35,10 +38,12 @@ _MEMORY_BUDGET = 2 * 2**30
 _LOST_LIMIT = 20
 _LOST_SHARE = 0.01
 _AT_ONCE = 64
+_HANGS_SECONDS = 120.0  # after which a read does not come back
+_SLOW_SECONDS = 1.0  # after which nobody waits for it who wants the run to end
 
 
 class ImagesGone(DataError):
-    """The drive with the images of a run is gone; they lay below ``root``."""
+    """The drive with the images of a run is gone or does not answer; they lay below ``root``."""
 
     def __init__(self, title: str, detail: str, hint: str, *, root: Path) -> None:
         super().__init__(title, detail, hint, ExitCode.RETRY)
@@ -82,7 +87,11 @@ class ImageSource:
         self._memory = _MEMORY_BUDGET if memory is None else memory
         self._pictures: dict[int, NDArray[np.uint8]] = {}
         self._guard = threading.Lock()
-        self._pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="decode")
+        self.unwanted: Callable[[], bool] = lambda: False
+        """Whether the user has ended the run: nobody waits then for a read that does not come back."""
+        self._reading: dict[int, float] = {}  # since when, by row
+        self._hanging: set[int] = set()
+        self._pool = Readers(os.cpu_count() or 1, "decode")
 
     @property
     def varies(self) -> bool:
@@ -96,24 +105,35 @@ class ImageSource:
         return self.seed, self.preset, augment.vertical_flip, augment.policy, augment.magnitude, augment.erase
 
     def close(self) -> None:
-        """End the decoding threads."""
-        self._pool.shutdown(cancel_futures=True)
+        """End the decoding threads, but for those whose read does not come back."""
+        self._pool.close()
         if self._store is not None:
             self._store.close()
 
     def read_all(self, rows: Sequence[int] | NDArray[np.int64]) -> Iterator[int]:
-        """Decode every image once, so that bad ones are known (`unreadable`) before training; yields how many are done."""
+        """Decode every image once, so that bad ones are known (`unreadable`) before training.
+
+        Yields how many are done, again and again while a read does not come back.
+
+        Raises:
+            ImagesGone: nor does the folder of the images.
+        """
         read = self._guarded(self._keep)
-        waiting = deque(
-            self._pool.submit(_each, read, rows[start : start + _AT_ONCE]) for start in range(0, len(rows), _AT_ONCE)
-        )
+        parts = [rows[start : start + _AT_ONCE] for start in range(0, len(rows), _AT_ONCE)]
+        waiting = deque((part, self._pool.submit(_each, read, part)) for part in parts)
         done = 0
         try:
             while waiting:
-                done += waiting.popleft().result()
+                part, future = waiting[0]
+                if self._is_done(future):
+                    done += future.result()
+                    waiting.popleft()
+                elif (at := self._hangs_at(part)) is not None:
+                    done += at + 1
+                    waiting[0] = part[at + 1 :], self._pool.submit(_each, read, part[at + 1 :])
                 yield done
         finally:
-            for future in waiting:
+            for _, future in waiting:
                 future.cancel()
         if self._store is not None:
             self._store.save()
@@ -125,20 +145,34 @@ class ImageSource:
 
         Args:
             draw: number of the random variation; ``None`` for the plain view.
+
+        Raises:
+            Abandoned: a read does not come back, and the user has ended the run.
+            ImagesGone: nor does the folder of the images.
         """
-        found = list(self._pool.map(self._guarded(self.picture), rows))
+        found = self.pictures(rows)
         kept = np.array([row for row, picture in zip(rows, found, strict=True) if picture is not None], dtype=np.int64)
         pictures = [picture for picture in found if picture is not None]
         if not pictures:
             side = self.preprocessing.image_size
             return np.empty((0, side, side, 3), np.uint8), kept
         if draw is None or not self.varies:
-            plain = self._pool.map(lambda picture: plain_view(picture, self.preprocessing), pictures)
-            return np.stack(list(plain)), kept
+            return np.stack(self._pool.map(lambda picture: plain_view(picture, self.preprocessing), pictures)), kept
         share = -(-len(pictures) // (os.cpu_count() or 1))
         parts = [slice(start, start + share) for start in range(0, len(pictures), share)]
-        made = self._pool.map(self._random, (pictures[part] for part in parts), (kept[part] for part in parts), repeat(draw))
-        return np.concatenate(list(made)), kept
+        made = self._pool.map(self._random, [pictures[part] for part in parts], [kept[part] for part in parts], repeat(draw))
+        return np.concatenate(made), kept
+
+    def pictures(self, rows: Sequence[int] | NDArray[np.int64]) -> list[NDArray[np.uint8] | None]:
+        """`picture` of each row, ``None`` where it cannot be read, which is noted; raises as `batch`."""
+        read = self._guarded(self.picture)
+        futures = [self._pool.submit(read, int(row)) for row in rows]
+        try:
+            return [self._awaited(int(row), future) for row, future in zip(rows, futures, strict=True)]
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            raise
 
     def picture(self, row: int) -> NDArray[np.uint8]:
         """What is kept of one image (`tlstudio.engine.augment.reduced`), ``(H, W, 3)`` uint8, read-only.
@@ -154,6 +188,8 @@ class ImageSource:
             stored = self._store.get(key)
             if stored is not None:
                 return stored
+        if faults.active is not None:
+            faults.active.count("read")
         picture = reduced(self.images.load(row), self.preprocessing)
         if not (self._store is not None and self._store.put(key, picture)):
             with self._guard:
@@ -196,26 +232,61 @@ class ImageSource:
 
     def _guarded(self, view: Callable[[int], NDArray[np.uint8] | None]) -> Callable[[int], NDArray[np.uint8] | None]:
         def guarded(row: int) -> NDArray[np.uint8] | None:
-            try:
-                return view(int(row))
-            except ImageError as error:
-                self.unreadable.setdefault(int(row), error.title)
+            if row in self._hanging:
                 return None
+            self._reading[row] = time.monotonic()
+            try:
+                return view(row)
+            except ImageError as error:
+                self.unreadable.setdefault(row, error.title)
+                return None
+            finally:
+                self._reading.pop(row, None)
 
         return guarded
+
+    def _awaited(self, row: int, future: Future[NDArray[np.uint8] | None]) -> NDArray[np.uint8] | None:
+        while not self._is_done(future):
+            if self.unwanted() and self._slower_than(_SLOW_SECONDS):
+                raise Abandoned
+            if self._hangs_at([row]) is not None:
+                return None
+        return future.result()
+
+    def _is_done(self, future: Future[_Item]) -> bool:
+        """Whether it is, within a moment."""
+        return future.done() or bool(wait([future], timeout=SLICE).done)
+
+    def _slower_than(self, seconds: float) -> list[int]:
+        """Rows whose reads have taken longer and are not back."""
+        now = time.monotonic()
+        return [row for row, since in self._reading.copy().items() if now - since > seconds]
+
+    def _hangs_at(self, rows: Sequence[int] | NDArray[np.int64]) -> int | None:
+        """The place of the first of these rows whose read does not come back: such an image counts as unreadable from now on.
+
+        Raises:
+            ImagesGone: the folder of the images does not answer either.
+        """
+        for row in self._slower_than(_HANGS_SECONDS):
+            if self.images.root is not None and is_gone(self.images.root, self.unwanted):
+                if self.unwanted():
+                    raise Abandoned
+                raise ImagesGone(
+                    "The drive with the images does not answer.",
+                    f"{printable(self.images.keys[row])} could not be read in {_HANGS_SECONDS:.0f} seconds.",
+                    "Check that the drive is connected, then go on with the run.",
+                    root=self.images.root,
+                )
+            self._hanging.add(row)
+            if self._reading.pop(row, None) is not None:
+                self.unreadable.setdefault(row, f"no answer in {_HANGS_SECONDS:.0f} seconds")
+                self._pool.replace()
+        return next((place for place, row in enumerate(rows) if int(row) in self._hanging), None)
 
     def _random(self, pictures: list[NDArray[np.uint8]], rows: NDArray[np.int64], draw: int) -> NDArray[np.uint8]:
         generators = [sample_generator(self.seed, draw, int(row)) for row in rows]
         return random_views(pictures, self.preprocessing, self.preset, generators, augment=self.augment)
-
-
-def is_gone(root: Path) -> bool:
-    """Whether a folder is not there at all: an unplugged drive leaves nothing, or an empty folder."""
-    try:
-        with os.scandir(root) as entries:
-            return next(entries, None) is None
-    except OSError:
-        return True
 
 
 def open_pictures(folder: Path, name: str, preprocessing: Preprocessing, budget: int) -> RowStore:

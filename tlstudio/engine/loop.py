@@ -7,6 +7,7 @@ yields what happens as events and asks `Control` between steps.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from typing import Protocol
@@ -14,17 +15,22 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from tlstudio.api.errors import ExitCode, UserError
+from tlstudio.api.errors import UserError
 from tlstudio.api.events import EpochDone, EpochStarted, Event, Note, StepDone
 from tlstudio.api.freezing import FreezePlan, StageInfo
+from tlstudio.api.images import printable
 from tlstudio.engine.augment import effective_preset
 from tlstudio.engine.control import Wish
+from tlstudio.engine.diverged import Watch
+from tlstudio.engine.failure import is_out_of_memory
+from tlstudio.engine.fitting import free_memory, no_memory
 from tlstudio.engine.freeze import apply_plan, batch_norms, plan_at, stage_infos, states
-from tlstudio.engine.gradients import gradients_that_fit, images_in_step
-from tlstudio.engine.loader import in_batches
+from tlstudio.engine.gradients import gradients_that_fit, images_in_step, pieces
+from tlstudio.engine.loader import ImagesGone, in_batches
 from tlstudio.engine.modes import in_eval_mode
 from tlstudio.engine.norms import taken_anew
 from tlstudio.engine.optim import follow_memory_order, in_groups, set_learning_rates, take_step
+from tlstudio.engine.reading import Abandoned
 from tlstudio.engine.schedule import schedule_factor
 from tlstudio.engine.task import Totals
 from tlstudio.engine.training import Best, Training, weights_of
@@ -52,9 +58,41 @@ def train(run: Training, keeper: Keeps) -> Iterator[Event]:
 
     A run that was resumed goes on where it is: after so many epochs, and so many batches of the next.
 
+    Ended by the user while a read hangs, it is saved as it was at the end of its last step, and nothing more is measured.
+
     Raises:
-        UserError: the loss is no longer a number, or the images are gone.
+        UserError: the loss is no longer a number, the images are gone, or there is not enough memory.
     """
+    try:
+        yield from _epochs(run, keeper)
+    except Abandoned:
+        if run.control.wish == "stop":
+            run.control.leave()
+            yield from _kept(run, keeper)
+        return
+    except ImagesGone:
+        with contextlib.suppress(ImagesGone):  # of a drive that lost images before nothing is kept
+            yield from _kept(run, keeper)
+        raise
+    except Exception as error:
+        if isinstance(error, UserError) or not is_out_of_memory(error):
+            raise
+        said = str(error).partition("\n")[0]
+    else:
+        return
+    run.optimizer.zero_grad(set_to_none=True)  # not within the handler: what it holds are the tensors that were too many
+    free_memory(run.place)
+    yield from _kept(run, keeper)
+    raise no_memory(max(1, run.recipe.config.run.batch_size // run.parts), run.recipe.preprocessing.image_size, said)
+
+
+def _kept(run: Training, keeper: Keeps) -> Iterator[Event]:
+    """Save what broke off between steps; in the middle of one, or of a change of what learns, nobody could go on from it."""
+    if run.world.alone and not run.begun and run.cut.model is not None:
+        yield from keeper.now()
+
+
+def _epochs(run: Training, keeper: Keeps) -> Iterator[Event]:
     config = run.recipe.config
     infos = stage_infos(run.backbone)
     plan: FreezePlan | None = None
@@ -63,7 +101,7 @@ def train(run: Training, keeper: Keeps) -> Iterator[Event]:
         if run.patience.over:
             yield Note(text=f"Stopped early: no better epoch for {run.patience.waited} epochs.")
             return
-        began = time.monotonic()
+        began, known = time.monotonic(), len(run.source.unreadable)
         if plan is not None and run.control.paused and run.world.alone:
             yield from keeper.now()  # before one waits where the cache is filled
         before, plan = plan, plan_at(run.recipe, infos, epoch, run.history)
@@ -82,6 +120,8 @@ def train(run: Training, keeper: Keeps) -> Iterator[Event]:
 
         yield from _steps(run, plan, epoch, run.totals, keeper)
         done = _ended(run, infos, plan, epoch, began)
+        yield from _lost(run, known)
+        yield from run.cut.news()
         if done is None:
             yield from keeper.now() if run.control.leaving else ()  # it goes on later from here, and is measured then
             return
@@ -90,6 +130,14 @@ def train(run: Training, keeper: Keeps) -> Iterator[Event]:
         yield from keeper.after_epoch(done, epoch + 1 == config.run.epochs or stopped or run.patience.over)
         if stopped:
             return
+
+
+def _lost(run: Training, known: int) -> Iterator[Event]:
+    """Say which images were readable before."""
+    lost = [f"{printable(run.images.keys[row])} ({reason})" for row, reason in list(run.source.unreadable.items())[known:]]
+    if lost:
+        yield Note(level="warning", text=f"{len(lost)} images can no longer be read and are left out: {', '.join(lost[:3])}"
+                   + (", …" if len(lost) > 3 else ""))  # fmt: skip
 
 
 def _ended(run: Training, infos: tuple[StageInfo, ...], plan: FreezePlan, epoch: int, began: float) -> EpochDone | None:
@@ -137,8 +185,10 @@ def _steps(run: Training, plan: FreezePlan, epoch: int, totals: Totals, keeper: 
     config, world, each = run.recipe.config, run.world, run.steps_per_epoch
     steps = each * config.run.epochs
     known_bad = len(run.source.unreadable)
-    inputs = run.cut.batches(run.batches(epoch)[run.batch :], run.cut.draw(epoch))
-    seen = 0  # images in this step so far
+    batches = run.batches(epoch)
+    watch = Watch(run, epoch, batches)
+    inputs = run.cut.batches(batches[run.batch :], run.cut.draw(epoch))
+    run.begun = 0
     for part, closes, (x, target) in in_groups(inputs, config.optim.accumulate):
         if part == 0 and run.control.paused and world.alone:
             yield from keeper.now()
@@ -150,10 +200,10 @@ def _steps(run: Training, plan: FreezePlan, epoch: int, totals: Totals, keeper: 
             break
         share = world.size * len(target) / images
         loss, logits = yield from gradients_that_fit(run, x, target, part, share=share, images=images)
-        seen += images
+        run.begun += images
         run.unreported += images
         totals.add(loss, logits, target)
-        run.finite &= torch.isfinite(loss.detach())
+        watch.add(loss)
         run.batch += 1
         if not closes:
             continue
@@ -161,16 +211,15 @@ def _steps(run: Training, plan: FreezePlan, epoch: int, totals: Totals, keeper: 
         factor = schedule_factor(config.optim, run.step, steps, each, run.history)
         rate = (config.optim.learning_rate or 0.0) * factor
         set_learning_rates(run.optimizer, plan, rate)
-        take_step(run.optimizer, run.scaler, scale=images_in_step(run, images) / seen, clip=config.optim.clip_norm)
+        take_step(run.optimizer, run.scaler, scale=images_in_step(run, images) / run.begun, clip=config.optim.clip_norm)
         if run.average is not None:
             run.average.update()
         run.step += 1
-        seen = 0
+        run.begun = 0
         waited = time.monotonic() - run.reported
         tells = waited >= _REPORT_SECONDS
         if (tells and world.alone) or run.step % _WATCH_STEPS == 0 or run.step % each == 0:
-            lost = world.highest(0 if run.finite else 1, run.place.device)  # waits for the device, so only now and then
-            _require_finite(not lost, run, rate)
+            watch.require_finite(rate)  # waits for the device, so only now and then
         if tells:
             yield StepDone(
                 epoch=epoch, step=run.step, steps=steps, loss=float(loss.detach()), lr=rate,
@@ -213,7 +262,8 @@ def _recalibrate(run: Training, plan: FreezePlan, epoch: int) -> None:
     enough = max(1, _RECALIBRATION_IMAGES // config.batch_size)
     with in_eval_mode(run.backbone.module, *parts.values(), run.backbone.head), taken_anew(layers):
         for x, _ in run.cut.batches(run.batches(epoch)[:enough], run.cut.draw(epoch)):
-            run.cut.model.suffix(x)
+            for part in pieces(run, len(x)):
+                run.cut.model.suffix(x[part])
             if _breaks_off(run):
                 return
 
@@ -226,7 +276,7 @@ def _validate(run: Training) -> dict[str, float]:
     size = max(1024 if run.cut.head_only else 64, run.recipe.config.run.batch_size)
     with in_eval_mode(run.backbone.module, *run.backbone.stages.values(), run.backbone.head):
         for x, target in run.cut.batches(in_batches(run.val_rows, size), None):
-            logits = run.cut.model.suffix(x)
+            logits = run.cut.fitting.run(run.cut.model.suffix, x)
             totals.add(run.task.loss(logits, target), logits, target)
             if _breaks_off(run):
                 break
@@ -252,15 +302,3 @@ def _is_better(metrics: dict[str, float], best: dict[str, float]) -> bool:
     if not best:
         return True
     return (metrics["accuracy"], -metrics["loss"]) > (best["accuracy"], -best["loss"])
-
-
-def _require_finite(finite: bool, run: Training, rate: float) -> None:
-    if finite:
-        return
-    kept = f"The best epoch ({run.best.epoch + 1}) is kept." if run.best.epoch >= 0 else "No epoch was finished before."
-    raise UserError(
-        f"Training diverged at step {run.step}: the loss is no longer a number.",
-        detail=f"Learning rate {rate:g}. {kept}",
-        hint=f"Use a smaller learning rate, for instance {rate / 10:.0e}.",
-        exit_code=ExitCode.DIVERGED,
-    )

@@ -10,7 +10,7 @@ from tlstudio import safe_io
 from tlstudio.api.errors import ExitCode, UserError
 from tlstudio.api.events import Event, Note, RunPaused
 from tlstudio.engine.control import Control
-from tlstudio.engine.loader import is_gone
+from tlstudio.engine.reading import is_gone
 
 _Result = TypeVar("_Result")
 _AGAIN = 30.0  # seconds
@@ -67,7 +67,7 @@ def until_back(root: Path, control: Control) -> bool:
     """
     held, seconds = control.paused, _FIRST_LOOK
     while control.wish == "go":
-        if not is_gone(root):
+        if not is_gone(root, lambda: control.wish != "go"):
             if not held:
                 control.resume()
             return True

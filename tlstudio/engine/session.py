@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -15,10 +16,11 @@ from tlstudio import paths, safe_io
 from tlstudio.api.dataset import TEST, TRAIN, VAL, ImageSet
 from tlstudio.api.errors import DataError
 from tlstudio.api.events import Event, Note, RunFinished
+from tlstudio.api.freezing import FreezePlan
 from tlstudio.api.images import printable
 from tlstudio.data.advice import far_from_photographs
 from tlstudio.data.curation import identity
-from tlstudio.engine.checkpoint import save_result
+from tlstudio.engine.checkpoint import MOST, save_result
 from tlstudio.engine.device import settings_for
 from tlstudio.engine.fingerprint import Taken
 from tlstudio.engine.freeze import plan_at, stage_infos
@@ -30,8 +32,10 @@ from tlstudio.engine.machine import machine
 from tlstudio.engine.model import build_model
 from tlstudio.engine.patient import patiently
 from tlstudio.engine.plans import keep_with_run
+from tlstudio.engine.reading import Abandoned
 from tlstudio.engine.remarks import remarks
 from tlstudio.engine.resume import restarted, resumed
+from tlstudio.engine.state import most_bytes
 from tlstudio.engine.training import Training, labelled_rows
 from tlstudio.runs.store import SPLIT_FILE
 
@@ -40,6 +44,7 @@ if TYPE_CHECKING:
 
 _SAMPLE = 32
 _WELL_ABOVE = 0.98
+_SPARE = 2**30  # bytes on the disk that a run shall not use up
 
 
 def run_session(given: Given) -> Iterator[Event]:
@@ -103,8 +108,10 @@ def _begun(given: Given) -> Generator[Event, None, tuple[Training, Taken]]:
         first = ", ".join(f"{printable(key)} ({reason})" for key, reason in list(excluded.items())[:3])
         yield Note(level="warning", text=f"{len(excluded)} images cannot be read and are left out: {first}"
                    + (", …" if len(excluded) > 3 else ""))  # fmt: skip
+    yield from _room(training, given.folder)
     yield from remarks(training, plan)
-    yield from _distance_advice(training)
+    with contextlib.suppress(Abandoned):  # training does not begin then
+        yield from _distance_advice(training)
     return training, taken
 
 
@@ -112,8 +119,8 @@ def _distance_advice(run: Training) -> Iterator[Event]:
     if run.recipe.weights.path is None or _will_learn_stages(run):
         return
     rows = run.train_rows[:: max(1, len(run.train_rows) // _SAMPLE)][:_SAMPLE]
-    reason = far_from_photographs((Image.fromarray(run.source.picture(int(row))) for row in rows),
-                                  run.recipe.preprocessing.image_size)  # fmt: skip
+    pictures = (Image.fromarray(picture) for picture in run.source.pictures(rows) if picture is not None)
+    reason = far_from_photographs(pictures, run.recipe.preprocessing.image_size)
     if reason:
         yield Note(level="advice", text=f"These images are far from the photographs the weights were trained on: {reason}. "
                    "Only the head learns now; let the last stages learn too (“What learns”) for a better model.")  # fmt: skip
@@ -121,8 +128,25 @@ def _distance_advice(run: Training) -> Iterator[Event]:
 
 def _will_learn_stages(run: Training) -> bool:
     """Whether any epoch's plan lets more than the head learn, as far as the strategy says so beforehand."""
+    return any(plan.learns_stages for plan in _plans(run))
+
+
+def _plans(run: Training) -> Iterator[FreezePlan]:
+    """What the strategy says beforehand of the first epoch, one in the middle and the last."""
     infos, epochs = stage_infos(run.backbone), run.recipe.config.run.epochs
-    return any(plan_at(run.recipe, infos, epoch).learns_stages for epoch in dict.fromkeys((0, epochs // 2, epochs - 1)))
+    return (plan_at(run.recipe, infos, epoch) for epoch in dict.fromkeys((0, epochs // 2, epochs - 1)))
+
+
+def _room(run: Training, folder: Path) -> Iterator[Event]:
+    """Warn before the first epoch where the disk has no room for the checkpoints of the run."""
+    learning = {name for plan in _plans(run) for name in run.backbone.stages if plan.factor(name) > 0.0}
+    needed = (MOST + 1) * most_bytes(run, learning) + _SPARE  # one more while the next is written
+    with contextlib.suppress(OSError):
+        free = shutil.disk_usage(folder).free
+        if free < needed:
+            free_text, needed_text = (f"{size / 2**30:.1f} GB" for size in (free, needed))
+            yield Note(level="warning", text=f"The disk with {folder} has {free_text} free; the checkpoints of this run may "
+                       f"need {needed_text}. Free some space: without it the run cannot be saved.")  # fmt: skip
 
 
 def _require_enough(images: ImageSet, rows: NDArray[np.int64], bad: int) -> None:

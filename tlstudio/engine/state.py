@@ -6,7 +6,7 @@ loads with ``weights_only=True``: tensors, numbers, strings, and containers of t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -41,6 +41,19 @@ def training_state(run: Training) -> dict[str, Any]:
         },
         "start": differing(run.start, dict(run.backbone.module.named_parameters())),
     }
+
+
+def most_bytes(run: Training, learning: Iterable[str]) -> int:
+    """Bytes that `training_state` has at most.
+
+    Args:
+        learning: names of the stages that learn at some time, beside the head.
+    """
+    parts = [run.backbone.head, *(run.backbone.stages[name] for name in learning)]
+    learned: int = sum(p.nbytes for part in parts for p in part.parameters())
+    copies = 3 + (run.average is not None)  # the best weights, and two numbers for each that the optimiser remembers at most
+    others = [*run.backbone.module.state_dict().values(), *run.start.values()]
+    return copies * learned + int(sum(tensor.nbytes for tensor in others))
 
 
 @torch.no_grad()

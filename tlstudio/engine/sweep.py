@@ -23,6 +23,7 @@ from tlstudio.engine.loop import adopt
 from tlstudio.engine.model import build_model
 from tlstudio.engine.optim import in_groups, set_learning_rates, take_step
 from tlstudio.engine.random import epoch_order
+from tlstudio.engine.reading import Abandoned
 from tlstudio.engine.training import Training
 from tlstudio.engine.world import World
 from tlstudio.registry.catalog import Recipe, usual_rate
@@ -52,6 +53,8 @@ def sweep(recipe: Recipe, source: ImageSource, rows: NDArray[np.int64], place: P
         run = _training(recipe, source, rows, place, control)
         try:
             yield from _tried(run)
+        except Abandoned:
+            yield RateFound(rate=None, lowest=None)
         finally:
             run.cut.close()
 

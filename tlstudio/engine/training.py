@@ -72,6 +72,8 @@ class Training:
     batch: int = 0
     """Batches of the running epoch that are done, and (below) the sums over them; ``None`` between epochs."""
     totals: Totals | None = None
+    begun: int = 0
+    """Images that a step has which has begun and is not ended: from the middle of a step nobody can go on."""
     parts: int = 1
     """Into how many a batch is divided, since the memory does not suffice for all of it."""
     finite: Tensor = field(init=False)
@@ -92,6 +94,7 @@ class Training:
         self.scaler = self.place.scaler()
         self.task = self._task()
         self.finite = torch.ones((), dtype=torch.bool, device=self.place.device)
+        self.source.unwanted = lambda: self.world.alone and self.control.wish != "go"
         self.patience = Patience(config.run.patience, config.run.min_delta)
         if config.optim.ema_decay:
             self.average = WeightAverage(self.backbone.module, config.optim.ema_decay)
