@@ -34,7 +34,7 @@ def test_where_nothing_fits_the_run_is_saved_and_says_what_to_try(
 ):
     settings = (f"data.path={photos}", "run.epochs=2", *FULL, f"run.batch_size={batch_size}", "data.image_size=64")
     whole = run(tiny_catalog, tmp_path, *settings)
-    real, calls = gradients.seed_torch, []
+    real, calls = gradients.seed_all, []
 
     def full(*arguments):
         calls.append(arguments)
@@ -43,7 +43,7 @@ def test_where_nothing_fits_the_run_is_saved_and_says_what_to_try(
         real(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(gradients, "seed_torch", full)
+        patch.setattr(gradients, "seed_all", full)
         end = run(tiny_catalog, tmp_path, *settings)
     folder = folder_of(end)
     assert end[-1].event == "RunFailed"

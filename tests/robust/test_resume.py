@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import random
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
+from engine.conftest import build_tiny
 from robust_runs import assert_same_run, folder_of, resume, steps
+from torch import nn
 from training import OPTIMIZERS, run
 
 from tlstudio import faults
@@ -75,6 +81,30 @@ def test_every_optimiser_goes_on(tiny_catalog, photos, tmp_path, monkeypatch, op
     assert_same_run(folder_of(whole), folder_of(broken))
 
 
+class Shaken(nn.Module):
+    """A plugin's layer that draws from generators that everybody shares."""
+
+    def forward(self, x):
+        return x * (1.0 + 0.2 * random.random() + 0.2 * np.random.random()) if self.training else x
+
+
+def build_shaken(num_classes):
+    backbone = build_tiny(num_classes)
+    backbone.module.dropout = backbone.head[2] = Shaken()
+    return backbone
+
+
+def test_a_plugin_may_draw_from_the_generators_that_all_share(tiny_catalog, photos, tmp_path, monkeypatch):
+    spec = replace(tiny_catalog.backbones["test/tiny"], build=build_shaken)
+    catalog = replace(tiny_catalog, backbones={**tiny_catalog.backbones, "test/tiny": spec})
+    settings = (f"data.path={photos}", *USUAL, *KINDS["full"])
+    whole = run(catalog, tmp_path, *settings)
+    broken = stopped_at(7, catalog, tmp_path, *settings, monkeypatch=monkeypatch)
+    again = resume(catalog, tmp_path, folder_of(broken), on_event=lambda _: (random.random(), np.random.random()))
+    assert again[-1].event == "RunFinished", again[-1]
+    assert_same_run(folder_of(whole), folder_of(broken))
+
+
 def test_broken_off_twice(tiny_catalog, photos, tmp_path, monkeypatch):
     settings = (f"data.path={photos}", *USUAL, *KINDS["full"])
     whole = run(tiny_catalog, tmp_path, *settings)
@@ -104,7 +134,7 @@ def test_a_step_that_finds_no_memory_is_taken_in_parts(tiny_catalog, photos, tmp
 
 
 def test_no_memory_for_even_the_smallest_part_ends_with_words(tiny_catalog, photos, tmp_path, monkeypatch):
-    monkeypatch.setattr("tlstudio.engine.gradients.seed_torch", _no_memory)
+    monkeypatch.setattr("tlstudio.engine.gradients.seed_all", _no_memory)
     end = run(tiny_catalog, tmp_path, f"data.path={photos}", *USUAL)[-1]
     assert "not enough memory" in end.error
 

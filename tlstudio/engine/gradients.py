@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tlstudio import faults
 from tlstudio.api.events import Event, Note
-from tlstudio.engine.device import seed_torch
+from tlstudio.engine.device import seed_all
 from tlstudio.engine.failure import is_out_of_memory
 from tlstudio.engine.fitting import free_memory
 from tlstudio.engine.random import step_seed
@@ -57,7 +57,7 @@ def add_gradients(run: Training, x: Tensor, target: Tensor, part: int, *, share:
         faults.active.count("step")
     config = run.recipe.config
     draw = run.step * config.optim.accumulate + part
-    seed_torch(run.place.device, step_seed(config.run.seed + run.world.rank, draw))
+    seed_all(run.place.device, step_seed(config.run.seed + run.world.rank, draw))
     assert run.cut.model is not None
     mixture = mix(x, config.augment, config.run.seed, draw, images=run.cut.model.frozen == 0)
     if part == 0:
