@@ -8,8 +8,10 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
+from tlstudio.engine.checkpoint import load_state
 from tlstudio.engine.control import Control
 from tlstudio.engine.run import resume_run
+from tlstudio.runs.checkpoints import newest_intact, read_meta
 
 _OF_TIME = ("run", "time", "seconds", "images_per_s", "folder", "model")
 _OF_THE_BREAK = {"CheckpointSaved", "RunResumed"}
@@ -17,6 +19,13 @@ _OF_THE_BREAK = {"CheckpointSaved", "RunResumed"}
 
 def folder_of(events) -> Path:
     return Path(next(event.folder for event in events if event.event == "RunStarted"))
+
+
+def newest(folder: Path) -> tuple[dict, dict]:
+    """State and meta of the checkpoint that a run would go on from."""
+    found, _ = newest_intact(folder)
+    assert found is not None
+    return load_state(found), read_meta(found)
 
 
 def resume(catalog, workspace, folder, *, control=None, epochs=None, on_event=None):

@@ -56,6 +56,19 @@ def atomic_write(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         raise
 
 
+def write_hashed(path: Path, write: Callable[[IO[bytes]], object]) -> str:
+    """As `atomic_write`; returns the SHA-256 of what was meant, whatever the disk makes of it, as 64 hex digits."""
+    digests: list[str] = []
+
+    def through(file: IO[bytes]) -> None:
+        hashed = _Hashed(file)
+        write(cast("IO[bytes]", hashed))
+        digests.append(hashed.digest.hexdigest())
+
+    atomic_write(path, through)
+    return digests[-1]
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Replace a file by these bytes, atomically."""
     atomic_write(path, lambda file: file.write(data))
@@ -137,6 +150,55 @@ def sync(file: IO[bytes]) -> None:
     """Make what was appended to an open file survive a power cut; raises `OSError`."""
     _count("fsync")
     os.fsync(file.fileno())
+
+
+def append_line(path: Path, data: bytes) -> None:
+    """Add a line to a file, on the disk when this returns; on a failure the file is as long as before.
+
+    The file and its folder are made where they are not there.
+
+    Raises:
+        OSError: it could not be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = not path.exists()
+    with open_append(path) as file:
+        end = os.fstat(file.fileno()).st_size
+        append(file, data + b"\n")
+        try:
+            sync(file)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(file.fileno(), end)
+            raise
+    if new:
+        sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def locked(path: Path, seconds: float = 2.0) -> Iterator[None]:
+    """Nobody else holds the lock of this file name while it lasts: for what takes milliseconds. The kernel frees it at death.
+
+    Where the file system has no locks, it lasts without one.
+
+    Raises:
+        TimeoutError: somebody held it for that long.
+        OSError: its folder cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, timeout=seconds)
+    try:
+        lock.acquire(poll_interval=0.01)
+    except Timeout:
+        raise TimeoutError(f"Another program is writing in {path.parent}; try again.") from None
+    except (OSError, NotImplementedError):
+        pass  # a file system that has no locks
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def sync_file(path: Path) -> int:
@@ -259,6 +321,20 @@ def as_user_error(error: BaseException, folder: Path) -> UserError | None:
             f"No permission to write in {folder}.", detail=str(error), hint="Choose a workspace that you may write to."
         )
     return None
+
+
+class _Hashed:
+    """A file to write to that adds up what is written; everything else is the file's own."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self.digest = file, hashlib.sha256()
+
+    def write(self, data: Any) -> int:
+        self.digest.update(data)
+        return self._file.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
 
 
 def _cause(error: BaseException) -> BaseException:

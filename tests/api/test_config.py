@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tlstudio import api
 from tlstudio.api import ConfigError, TrainConfig
-from tlstudio.api.config import field_names, parse_config_json, with_overrides
+from tlstudio.api.config import parse_config_json, with_overrides
+from tlstudio.api.problems import field_names
 
 
 @given(

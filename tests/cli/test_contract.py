@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -13,8 +14,10 @@ import pytest
 
 import tlstudio
 from tlstudio.api.events import EpochDone, EpochStarted, Note, Prepared, Progress, RunFailed, RunFinished, RunStarted, StepDone
-from tlstudio.cli import screen
+from tlstudio.cli import progress, screen, signals
+from tlstudio.cli.app import main
 from tlstudio.cli.session import MissingValue, split_arguments
+from tlstudio.engine.control import Control
 from tlstudio.registry import load_catalog
 
 
@@ -238,6 +241,8 @@ def test_no_command_opens_the_window(cli, monkeypatch, tmp_path):
     assert calls[0] == {"open_path": None, "demo": False, "workspace": tmp_path / "workspace", "plugins_off": ("x",),
                         "all_plugins_off": False}  # fmt: skip
     assert calls[1]["open_path"] == tmp_path
+    assert main(["window"]) == 7
+    assert calls[2]["workspace"] is None  # the window knows which one was chosen last
 
 
 _INTERRUPTED = """
@@ -258,9 +263,12 @@ sys.exit(main(["train", "datasets/digits", "--json"]))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 @pytest.mark.parametrize("deaf", [False, True])
-def test_the_first_signal_stops_and_keeps_the_second_quits(number, code, deaf):
+def test_the_first_signal_stops_and_keeps_the_second_quits(name, code, deaf):
+    number = getattr(signal, name)
+    if signal.getsignal(number) is signal.SIG_IGN and name == "SIGHUP":
+        pytest.skip("these tests outlive their terminal")
     script = textwrap.dedent(_INTERRUPTED) % {"deaf": deaf}
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert json.loads(process.stdout.readline())["event"] == "RunStarted"
@@ -283,3 +291,41 @@ def test_a_closed_pipe_ends_quietly():
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(20) in {1, 141}
+
+
+def test_who_stops_a_run_need_not_be_there_to_read_that(monkeypatch):
+    """Ctrl+C in ``train … 2>&1 | tee log`` ends tee as well."""
+
+    def nobody(*_):
+        raise BrokenPipeError
+
+    control = Control()
+    monkeypatch.setattr(signals.os, "write", nobody)
+    with signals.caught(control.stop, "Stopping.") as came:
+        signal.raise_signal(signal.SIGINT)
+    assert came == [signal.SIGINT]
+    assert control.wish == "stop"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_a_run_under_nohup_outlives_its_terminal():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with signals.caught(pytest.fail, "no") as came:
+            signal.raise_signal(signal.SIGHUP)
+        assert came == []
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_run_goes_on_when_nothing_can_be_printed_any_more(monkeypatch):
+    class Full(progress.PlainLines):
+        def show(self, event):
+            raise OSError(errno.ENOSPC, "the log's disk is full")
+
+        def close(self):
+            self.show(None)
+
+    monkeypatch.setattr(progress, "choose", lambda **_: Full())
+    events = [Note(text="one"), Note(text="two")]
+    assert progress.follow(iter(events), as_json=False) == (events[1], False)

@@ -11,6 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
+from tlstudio import faults
+
 
 def test_all_wrong_settings_are_named_at_once(cli, photos):
     result = cli(
@@ -166,10 +168,23 @@ def test_an_unexpected_exception_is_logged_not_shown(cli, monkeypatch, tlstudio_
     assert "boom" in result.err
     assert "Traceback" not in result.err
     [log] = (tlstudio_home / "logs").glob("*.log")
-    assert "Traceback" in log.read_text()
+    [line] = [json.loads(line) for line in log.read_text().splitlines()]  # as the window writes it
+    assert (line["level"], line["from"]) == ("ERROR", "tlstudio.cli")
+    assert "Traceback" in line["text"]
     monkeypatch.setenv("TLSTUDIO_DEBUG", "1")
     assert "Traceback" in cli("runs", "list").err
     assert json.loads(cli("runs", "list", "--json").out)["exit_code"] == 1
+
+
+@pytest.mark.parametrize(("fault", "code", "words"), [("ENOSPC", 28, "disk is full"), ("EIO", 75, "cannot be reached"),
+                                                      ("EROFS", 2, "No permission")])  # fmt: skip
+def test_what_cannot_be_written_is_said_in_words(cli, photos, fault, code, words):
+    with faults.injected(f"write:{fault}@1"):
+        result = cli("train", photos, "--queue")
+    assert result.code == code
+    assert words in result.err
+    with faults.injected(f"write:{fault}@1"):
+        assert json.loads(cli("train", photos, "--queue", "--json").out)["exit_code"] == code
 
 
 def test_a_bad_plugin_stops_nothing(cli, tlstudio_home, photos):

@@ -8,6 +8,7 @@ import pytest
 
 from tlstudio.api.config import parse_config
 from tlstudio.api.events import EpochDone, Prepared, RunFinished
+from tlstudio.runs.lock import hold_queue
 from tlstudio.runs.recorder import record
 from tlstudio.runs.store import create_run
 
@@ -72,3 +73,23 @@ def test_the_table_is_written_for_a_spreadsheet(cli, workspace, tmp_path):
     assert (tmp_path / "one.csv").read_text(encoding="utf-8-sig") == f"id,status\n{run},completed\n"
     assert cli("runs", "export", tmp_path / "x.csv", "--columns", "colour").code == 2
     assert "cannot be written" in cli("runs", "export", tmp_path / "nowhere" / "x.csv").err
+
+
+def test_runs_are_deleted_once_though_they_are_named_twice(cli, workspace):
+    first, second = make_run(workspace), make_run(workspace)
+    done = cli("runs", "delete", first, first[:6], second)
+    assert done.code == 0, done.err
+    assert done.out.count("Moved") == 2
+    third = make_run(workspace)
+    assert cli("runs", "delete", third, "no-such-run").code == 2
+    assert [item["id"] for item in cli("runs", "delete", third, third, "--json").json] == [third]
+    assert cli("queue", "cancel", make_run(workspace)).code == 2
+
+
+def test_a_queue_that_is_worked_off_already_says_so_at_once(cli, workspace):
+    with hold_queue(workspace):
+        for how in ((), ("--detach",)):
+            done = cli("queue", "run", *how)
+            assert done.code == 2
+            assert "works off the queue already" in done.err
+    assert not (workspace / "queue.log").exists()

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tlstudio import safe_io
 from tlstudio.api import TEST, TRAIN, VAL, ImageSet
 from tlstudio.api.config import DataConfig
 from tlstudio.api.errors import DataError
@@ -188,3 +189,80 @@ def test_names_that_are_no_unicode_survive_the_journal(tmp_path):
     Journal(tmp_path / "e").add(Exclude(keys=(key, 'new\nline,".jpg')))
     assert Journal(tmp_path / "e").done[0].keys == (key, 'new\nline,".jpg')
     assert json.loads((tmp_path / "e").read_text("ascii"))["op"] == "exclude"
+
+
+def test_two_programs_that_edit_the_same_images_undo_each_their_own(tmp_path):
+    path = tmp_path / "edits.jsonl"
+    first, second = Journal(path), Journal(path)
+    first.add(Exclude(keys=("a",)))
+    second.add(Exclude(keys=("b",)))
+    assert first.is_behind()
+    assert first.undo() == Exclude(keys=("a",))
+    assert [edit.keys for edit in Journal(path).done] == [("b",)]
+    assert first.undo() is None
+    assert first.redo() == Exclude(keys=("a",))
+    assert second.undo() == Exclude(keys=("b",))
+    assert second.catch_up() is False
+    assert [edit.keys for edit in second.done] == [edit.keys for edit in Journal(path).done] == [("a",)]
+
+
+ACTS = st.lists(st.tuples(st.integers(0, 1), st.sampled_from(["add", "add", "undo", "redo"])), max_size=30)
+
+
+@given(acts=ACTS)
+def test_whatever_two_programs_do_nothing_is_lost_and_a_third_reads_what_both_see(acts, tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "edits.jsonl"
+    journals = [Journal(path), Journal(path)]
+    done, undone = [set(), set()], [set(), set()]
+    for number, (who, act) in enumerate(acts):
+        if act == "add":
+            journals[who].add(Tag(keys=(f"{number}",), tag=str(who)))
+            done[who].add(f"{number}")
+            undone[who].clear()
+            continue
+        edit = journals[who].undo() if act == "undo" else journals[who].redo()
+        source, target = (done[who], undone[who]) if act == "undo" else (undone[who], done[who])
+        assert (edit is None) == (not source)
+        if edit is not None:
+            assert edit.tag == str(who)
+            source.remove(edit.keys[0])
+            target.add(edit.keys[0])
+    for journal in (*journals, Journal(path)):
+        journal.catch_up()
+        assert [edit.keys[0] for edit in journal.done] == sorted(done[0] | done[1], key=int)
+        assert journal.damaged == []
+
+
+def test_a_line_that_another_program_is_writing_counts_once_it_is_whole(tmp_path):
+    path = tmp_path / "edits.jsonl"
+    journal = Journal(path)
+    journal.add(Exclude(keys=("a",)))
+    line = b'{"op": "exclude", "keys": ["b"]}\n'
+    for part in (line[:10], line[10:]):
+        with path.open("ab") as file:
+            file.write(part)
+        journal.catch_up()
+    assert [edit.keys for edit in journal.done] == [("a",), ("b",)]
+    assert journal.damaged == []
+    assert journal.undo() == Exclude(keys=("a",))
+
+
+def test_a_file_of_edits_that_is_gone_is_an_error_and_not_an_empty_table(tmp_path):
+    journal = Journal(tmp_path / "edits.jsonl")
+    journal.add(Exclude(keys=("a",)))
+    journal.path.unlink()
+    with pytest.raises(FileNotFoundError):
+        journal.add(Exclude(keys=("b",)))
+    assert [edit.keys for edit in journal.done] == [("a",)]
+
+
+def test_whoever_holds_the_journal_for_long_is_named_and_nothing_is_done(tmp_path, monkeypatch):
+    journal = Journal(tmp_path / "edits.jsonl")
+    real = safe_io.locked
+    with real(tmp_path / "edits.lock"):
+        monkeypatch.setattr(safe_io, "locked", lambda path: real(path, seconds=0))
+        with pytest.raises(TimeoutError, match="Another program"):
+            journal.add(Exclude(keys=("a",)))
+    assert journal.done == []
+    journal.add(Exclude(keys=("a",)))
+    assert len(Journal(journal.path).done) == 1

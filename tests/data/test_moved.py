@@ -10,7 +10,7 @@ import pytest
 from tlstudio.api.config import DataConfig
 from tlstudio.data.curation import Curation, with_chosen_split, work_folder
 from tlstudio.data.edits import Exclude
-from tlstudio.data.moved import Move, count_found, current, read_moves, relocated, remember, widest
+from tlstudio.data.moved import Move, before, count_found, current, note_place, read_moves, relocated, remember, widest
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,25 @@ def test_edits_and_splits_of_the_old_place_go_on(catalog, photos, tmp_path):
     assert work_folder(now, workspace) == curation.folder
     assert np.array_equal(again.table.excluded, curation.table.excluded)
     assert np.array_equal(again.table.splits, curation.table.splits)
+
+
+def test_images_that_were_moved_into_a_project_are_found_after_that_was_moved_too(tmp_path):
+    old, new, first = tmp_path / "old", tmp_path / "new", "/usb/bees"
+    (old / "photos" / "bees").mkdir(parents=True)
+    note_place(old / "work", str(old / "photos" / "bees"))
+    assert not (old / "work").exists()  # whoever works in it makes it
+    remember(old / "work", Move(old="/usb", new=str(old / "photos")))
+    note_place(old / "work", str(old / "photos" / "bees"))
+    shutil.move(old, new)
+    now = str(new / "photos" / "bees")
+    assert current(first, new / "work") == now
+    assert current(str(old / "photos" / "bees"), new / "work") == now
+    assert before(now, new / "work") == [str(old / "photos" / "bees"), first]
+
+
+def test_a_workspace_that_has_nothing_to_do_with_the_images_keeps_no_place(tmp_path):
+    work = tmp_path / "mine" / "work"
+    work.mkdir(parents=True)
+    note_place(work, str(tmp_path / "photos"))
+    note_place(work, None)
+    assert list(work.iterdir()) == []

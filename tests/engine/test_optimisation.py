@@ -13,13 +13,14 @@ import torch
 from conftest import make_photos
 from hypothesis import given
 from hypothesis import strategies as st
+from robust_runs import newest
 from safetensors.torch import load_file
 from torch import nn
 from training import OPTIMIZERS, run
 
 from tlstudio.api import Backbone, BackboneSpec, ConfigError, OptimConfig, Preprocessing
 from tlstudio.api.config import TrainConfig, with_overrides
-from tlstudio.engine import checkpoint, loop
+from tlstudio.engine import loop
 from tlstudio.engine.average import WeightAverage
 from tlstudio.engine.balance import balanced_epoch, class_weights
 from tlstudio.engine.muon import MuonAndAdamW
@@ -246,7 +247,7 @@ def test_what_freezes_leaves_the_average(gradual_catalog, photos, tmp_path):
 def test_a_checkpoint_has_all_that_is_carried_from_step_to_step(tiny_catalog, photos, tmp_path):
     events = run(tiny_catalog, tmp_path, f"data.path={photos}", "run.epochs=2", "freezing.strategy=full", "run.patience=5",
                  "optim.ema_decay=0.9", "optim.accumulate=2", "run.plan=reference")  # fmt: skip
-    state, _ = checkpoint.load_checkpoint(Path(events[0].folder))
+    state, _ = newest(Path(events[0].folder))
     assert state["average"]["updates"] == state["step"]
     assert {"fc.weight", "bn1.running_mean"} <= state["average"]["values"].keys()
     patience = Patience(5)

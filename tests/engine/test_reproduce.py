@@ -10,7 +10,7 @@ from PIL import Image
 from tlstudio.api.config import parse_config
 from tlstudio.data.curation import Curation
 from tlstudio.engine.about import plugin_versions, versions
-from tlstudio.engine.reproduce import differences
+from tlstudio.engine.reproduce import changes_since
 from tlstudio.runs.store import create_run, read_run
 
 
@@ -44,7 +44,7 @@ def run(photos, workspace, catalog):
 
 
 def told(run, catalog, workspace):
-    return "\n".join(differences(read_run(run), catalog, workspace))
+    return "\n".join(changes_since(read_run(run), catalog, workspace))
 
 
 def test_nothing_is_said_where_all_is_as_it_was(run, catalog, workspace):
@@ -59,7 +59,7 @@ def test_other_versions_are_named(run, catalog, workspace):
     (run / "run.json").write_text(json.dumps(about))
     text = told(run, catalog, workspace)
     assert "torch: 1.0 then" in text
-    assert "commit: abc123 then, none now." in text
+    assert f"commit: abc123 then, {versions().get('commit', 'none')} now." in text
     assert "Plugin freezing: 0.0.1 then" in text
     assert "torchvision" not in text
     assert "Another machine: elsewhere then" in text

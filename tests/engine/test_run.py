@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import make_photos
+from robust_runs import newest
 from safetensors.torch import load_file
 from training import run
 
@@ -19,11 +20,12 @@ from tlstudio.api.config import DataConfig
 from tlstudio.api.errors import ExitCode
 from tlstudio.data.curation import Curation
 from tlstudio.data.edits import Exclude, MoveToSplit, RenameClass
-from tlstudio.engine import checkpoint, loop
+from tlstudio.engine import loop
 from tlstudio.engine.control import Control
 from tlstudio.engine.diverged import Watch
 from tlstudio.engine.predict import load_model
 from tlstudio.evaluation.report import evaluate_run
+from tlstudio.runs.checkpoints import list_checkpoints, verify_checkpoint
 from tlstudio.runs.replay import read_events
 from tlstudio.runs.store import delete_run, find_run, list_runs
 
@@ -360,15 +362,15 @@ def test_a_workspace_that_is_a_file_fails_with_words(tiny_catalog, photos, tmp_p
 def test_every_checkpoint_verifies_and_loads_without_pickle_and_a_flipped_bit_is_seen(tiny_catalog, photos, tmp_path):
     events = run(tiny_catalog, tmp_path, f"data.path={photos}", "run.epochs=2", "freezing.strategy=full")
     folder = folder_of(events)
-    saved = checkpoint.list_checkpoints(folder)
+    saved = list_checkpoints(folder)
     assert saved
-    assert all(checkpoint.verify_checkpoint(path) for path in saved)
-    state, meta = checkpoint.load_checkpoint(folder)
+    assert all(verify_checkpoint(path) for path in saved)
+    state, meta = newest(folder)
     assert state["step"] == meta["step"]
     data = bytearray((saved[-1] / "state.pt").read_bytes())
     data[len(data) // 2] ^= 1
     (saved[-1] / "state.pt").write_bytes(data)
-    assert not checkpoint.verify_checkpoint(saved[-1])
+    assert not verify_checkpoint(saved[-1])
 
 
 def test_runs_are_found_by_the_beginning_of_their_id_and_deleted_to_the_trash(tiny_catalog, photos, tmp_path):

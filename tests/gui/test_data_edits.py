@@ -11,7 +11,7 @@ from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt
 from PySide6.QtGui import QDropEvent
 from PySide6.QtWidgets import QInputDialog, QMenu
 
-from tlstudio.data.edits import Exclude
+from tlstudio.data.edits import Exclude, Journal
 from tlstudio.gui.widgets.class_list import ALL
 from tlstudio.gui.widgets.grid_view import DRAGGED_CELLS
 
@@ -155,6 +155,23 @@ def test_edits_are_there_after_a_restart_and_undo_goes_on(qtbot, opened, view, f
     opened.actions_by_id["edit.undo"].trigger()
     opened.actions_by_id["edit.undo"].trigger()
     assert label_names(view)[0] == "blue"
+
+
+def test_what_another_program_edits_is_shown_when_the_page_comes_up_and_undo_leaves_it_alone(qtbot, opened, view):
+    select(qtbot, view, 0)
+    qtbot.keyClick(view.browser.grid, Qt.Key.Key_2)
+    other = Journal(view.editing.curation.journal.path)
+    other.add(Exclude(keys=(view.editing.curation.original.keys[3],)))
+    opened.show_page("settings")
+    opened.show_page("data")
+    qtbot.waitUntil(lambda: bool(view.opened.table.excluded[3]))
+    assert opened.data_page.opened.table.excluded[3]
+    opened.actions_by_id["edit.undo"].trigger()
+    assert label_names(view)[0] == "blue"
+    assert view.opened.table.excluded[3]
+    other.undo()
+    opened.actions_by_id["edit.undo"].trigger()
+    assert not view.opened.table.excluded[3]
 
 
 def test_what_cannot_be_saved_is_said_and_not_shown(qtbot, opened, view, monkeypatch):

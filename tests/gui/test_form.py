@@ -14,10 +14,11 @@ from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QApplication
 
-from tlstudio.api.config import DataConfig, OptimConfig, TrainConfig, field_names, parse_config
+from tlstudio.api.config import DataConfig, OptimConfig, TrainConfig, parse_config
 from tlstudio.api.dataset import Options
 from tlstudio.api.errors import ConfigError, Problem
 from tlstudio.api.events import StageState
+from tlstudio.api.problems import field_names
 from tlstudio.engine.schedule import schedule_factor
 from tlstudio.gui.pages.train_form import TrainForm
 from tlstudio.gui.pages.train_matters import without_effect

@@ -66,6 +66,17 @@ def left_after(step, context, photos, *more):
     return read_run(folder_of(events))
 
 
+def broken_off_after(step, context, photos):
+    """The same, but killed: nobody has kept its model or told its end."""
+    broken = left_after(step, context, photos)
+    events = broken.folder / "events.jsonl"
+    events.write_bytes(b"".join(events.read_bytes().splitlines(keepends=True)[:-1]))
+    os.utime(broken.folder / "run.json", (broken.created, broken.created - 3600))
+    for name in ("model.safetensors", "model.json"):
+        (broken.folder / name).unlink()
+    return read_run(broken.folder)
+
+
 def curves_of(folder):
     return CurveData().feed_all(read_events(folder))
 
@@ -257,6 +268,24 @@ def test_other_settings_begin_a_new_run_from_this_run_s_model(qtbot, runs, page,
     new = list_runs(context.workspace)[0]
     assert new.parent == old.id
     assert json.loads((old.folder / "config.json").read_text())["run"]["name"] == "first"
+
+
+def test_what_a_killed_run_has_learned_becomes_its_model_and_the_beginning_of_another(qtbot, runs, page, context, photos):
+    broken_off_after(7, context, photos)
+    bar = shown(qtbot, runs)
+    assert "It can go on in epoch" in bar.text.text()
+    assert not runs.can("predict")
+    bar.keep.click()
+    qtbot.waitUntil(lambda: bar.keep.isHidden() and runs.can("predict"), timeout=20_000)
+    assert not bar.resume.isHidden()
+    (old,) = list_runs(context.workspace)
+    old.model_file.unlink()
+    bar.other.click()  # without a model, one is made first
+    qtbot.waitUntil(lambda: page.form.config().model.weights == old.id, timeout=20_000)
+    with qtbot.waitSignal(page.run_ended, timeout=60_000) as ended:
+        assert page.start()
+    assert isinstance(ended.args[0], RunFinished)
+    assert list_runs(context.workspace)[0].parent == old.id
 
 
 def test_runs_that_broke_off_are_found_and_those_that_were_left(context, photos):

@@ -82,6 +82,14 @@ def test_steps_epochs_and_the_best_are_where_they_belong():
     assert data.at(-5.0)["loss"] == pytest.approx(loss[0])
 
 
+def test_where_steps_come_faster_than_they_are_told_each_epoch_has_its_point():
+    told = (event for event in events() if event.event != "StepDone" or event.step == 3)
+    x, loss, smooth = CurveData().feed_all(told).steps
+    np.testing.assert_allclose(x, [3 / 25, 1.0, 2.0, 3.0, 4.0])
+    np.testing.assert_allclose(loss[1:], [0.5, 0.25, 0.5 / 3, 0.125])
+    assert np.isfinite(smooth).all()
+
+
 def test_a_run_that_is_going_and_its_file_give_the_same_curves(tmp_path, curves):
     run_id, folder = create_run(tmp_path, TrainConfig(), {})
     for event in record(events(run=run_id), folder):

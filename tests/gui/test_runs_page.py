@@ -368,12 +368,12 @@ def test_reproducing_starts_at_once_or_says_what_differs(qtbot, page, context, c
     shown(qtbot, page, 1)
     chosen(qtbot, page, run)
     found, asked, started = [], [], []
-    monkeypatch.setattr("tlstudio.engine.reproduce.differences", lambda *_: list(found))
+    monkeypatch.setattr("tlstudio.engine.reproduce.changes_since", lambda *_: list(found))
     monkeypatch.setattr(page.reproducer, "_ask", lambda _run, lines: asked.append(lines))
-    context.start_requested.connect(started.append)
+    context.reproduction_requested.connect(started.append)
     page.bar.reproduce.click()
     qtbot.waitUntil(lambda: not page.reproducer.busy)
-    assert [config.run.epochs for config in started] == [3]
+    assert [info.id for info in started] == [run]
     found.append("torch: 1.0 then, 2.0 now.")
     page.reproduce()
     qtbot.waitUntil(lambda: not page.reproducer.busy)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import os
 import subprocess
 import sys
 import threading
+import zipfile
+from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QTimer
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QFileDialog
 
 from tlstudio.api.errors import UserError
+from tlstudio.api.events import RunFailed
 from tlstudio.gui import safety
 from tlstudio.gui.problems import describe, diagnostics
 
@@ -80,6 +84,29 @@ def test_a_problem_of_the_user_has_a_hint_and_no_traceback():
     assert (described.title, described.detail, described.hint) == ("The disk is full.", "/data", "Free some space.")
     assert described.expected
     assert "Free some space." in diagnostics(described)
+
+
+def test_the_menu_copies_the_last_problem_also_that_of_a_run(window):
+    window.set_device("a fast GPU")
+    window.context.run_event.emit(RunFailed(error="ValueError: odd", detail=f"in {Path.home() / 'x.py'}", hint="Report it."))
+    window.actions_by_id["help.copy"].trigger()
+    text = QApplication.clipboard().text()
+    for part in ("ValueError: odd", f"in ~{os.sep}x.py", "torch ", "a fast GPU"):
+        assert part in text
+    assert str(Path.home()) not in text
+
+
+def test_the_menu_saves_diagnostics_after_it_has_shown_what_is_in_them(qtbot, loaded, monkeypatch, tmp_path):
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_args: (str(tmp_path / "report"), ""))
+    loaded.actions_by_id["help.save"].trigger()
+    qtbot.waitUntil(lambda: loaded.diagnostics.question is not None, timeout=20_000)
+    box = loaded.diagnostics.question
+    assert "about.json" in box.informativeText()
+    box.defaultButton().click()
+    qtbot.waitUntil((tmp_path / "report.zip").exists)
+    with zipfile.ZipFile(tmp_path / "report.zip") as bundle:
+        about = json.loads(bundle.read("tlstudio-diagnostics/about.json"))
+    assert about["libraries"]["torch"]
 
 
 def test_the_collector_is_off_while_the_net_hangs_and_a_timer_collects(qtbot, qapp, tmp_path):

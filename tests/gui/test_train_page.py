@@ -28,6 +28,7 @@ from tlstudio.gui.context import AppContext, OpenedData
 from tlstudio.gui.pages.train import TrainPage
 from tlstudio.gui.pages.train_progress import RunProgress, duration_text
 from tlstudio.gui.widgets.preview_strip import COUNT
+from tlstudio.runs.store import create_run, read_run
 
 STAGES = (
     StageState(name="stem", params=1000),
@@ -392,16 +393,18 @@ def test_durations(seconds, text):
     assert duration_text(seconds) == text
 
 
-def test_an_earlier_run_is_done_again_with_exactly_its_settings(qtbot, page, context, engine):
+def test_an_earlier_run_is_done_again_with_exactly_its_settings(qtbot, page, context, engine, monkeypatch):
     config = parse_config({
         "data": {"path": "/data/others"}, "freezing": {"strategy": "freezing/head-only"},
         "run": {"epochs": 7, "seed": 41}, "optim": {"learning_rate": 0.003},
     })  # fmt: skip
-    context.start_requested.emit(config)
+    _, folder = create_run(context.workspace, config, {})
+    monkeypatch.setattr("tlstudio.engine.reproduce.reproduce_run", lambda run, *rest: engine(parse_config(run.config), *rest))
+    context.reproduction_requested.emit(read_run(folder))
     engine.prepared()
     wait_state(qtbot, page, "running")
     assert engine.config == config
     assert page.form.value("run.epochs") == 7
-    context.start_requested.emit(config)  # one at a time
+    context.reproduction_requested.emit(read_run(folder))  # one at a time
     end(qtbot, page, engine)
     assert engine.runs == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -17,8 +18,10 @@ from robust.terminal import terminal
 from robust_runs import assert_same_run
 
 import tlstudio
+from tlstudio.api.config import TrainConfig, with_overrides
 from tlstudio.engine import follow
 from tlstudio.engine.control import Watcher
+from tlstudio.engine.detached import start_detached
 from tlstudio.engine.follow import follow_run
 from tlstudio.runs.lock import LOCK_FILE
 from tlstudio.runs.queue import waiting
@@ -178,3 +181,14 @@ def test_what_cannot_begin_waits_on_and_the_others_do_not_wait_for_it(line, phot
     (first.folder / "config.json").write_text(config)
     assert line.call("queue", "run") == 0
     assert outcomes(line) == {"first": "completed", "second": "completed"}
+
+
+def test_where_no_process_can_be_started_no_run_is_left(tiny_catalog, photos, tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(errno.EAGAIN, "too many processes")
+
+    monkeypatch.setattr("tlstudio.engine.detached.subprocess.Popen", refuse)
+    config = with_overrides(TrainConfig(), [f"data.path={photos}", *SETTINGS])
+    with pytest.raises(OSError, match="too many"):
+        start_detached(config, tiny_catalog, tmp_path / "workspace", [])
+    assert list_runs(tmp_path / "workspace") == []

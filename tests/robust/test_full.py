@@ -50,6 +50,29 @@ def test_what_cannot_be_written_is_tried_again_and_nothing_is_lost(tiny_catalog,
     assert_same_weights(folder, whole)
 
 
+def test_a_workspace_that_is_taken_away_is_waited_for_and_not_made_anew(tiny_catalog, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(patient, "_AGAIN", 0.0)
+    settings = (f"data.path={photos}", *FULL, "run.observers=false")
+    whole = folder_of(run(tiny_catalog, tmp_path, *settings))
+    place, elsewhere = tmp_path / "drive", tmp_path / "elsewhere"
+    reasons = []
+
+    def plug(event):
+        if event.event == "EpochDone" and event.epoch == 0:
+            place.rename(elsewhere)
+        if event.event == "RunPaused":
+            reasons.append(event.reason)
+            assert not place.exists()
+            elsewhere.rename(place)
+
+    events = run(tiny_catalog, place, *settings, on_event=plug)
+    assert events[-1].event == "RunFinished", events[-1]
+    assert len(reasons) == 1
+    assert "is not there any more" in reasons[0]
+    assert without_the_hold(folder_of(events)) == story(whole, steps=False)
+    assert_same_weights(folder_of(events), whole)
+
+
 def test_the_user_says_go_on_or_stop(tiny_catalog, photos, tmp_path):
     """Nobody waits for half a minute."""
     control = Control()

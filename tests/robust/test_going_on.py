@@ -11,14 +11,14 @@ import threading
 import pytest
 import torch
 from conftest import make_photos
-from robust_runs import assert_same_run, folder_of, resume, story
+from robust_runs import assert_same_run, assert_same_weights, folder_of, newest, resume, story
 from training import run
 
 from tlstudio.api.config import DataConfig
 from tlstudio.api.errors import ExitCode, UserError
 from tlstudio.data.curation import Curation
 from tlstudio.data.edits import Exclude
-from tlstudio.engine import checkpoint, loop
+from tlstudio.engine import loop
 from tlstudio.engine.control import Control
 from tlstudio.runs.checkpoints import list_checkpoints, verify_run
 from tlstudio.runs.lock import hold, is_held
@@ -108,7 +108,7 @@ def test_other_images_are_refused_by_name_and_the_run_stays_as_it_was(stopped, p
     assert end.event == "RunFailed"
     assert "have changed" in end.error
     assert words in end.detail
-    assert f"model.weights={read_run(folder).id}" in end.hint
+    assert f"runs again {read_run(folder).id}" in end.hint
     assert {path: path.read_bytes() for path in before} == before
 
 
@@ -119,6 +119,14 @@ def test_what_the_user_edits_later_does_not_concern_a_run_that_has_begun(stopped
     folder, whole = stopped
     assert resume(tiny_catalog, tmp_path, folder)[-1].outcome == "completed"
     assert_same_run(whole, folder)
+
+
+def test_a_run_that_has_lost_its_story_goes_on_from_its_checkpoint_all_the_same(stopped, tiny_catalog, tmp_path):
+    folder, whole = stopped
+    (folder / "events.jsonl").unlink()
+    events = resume(tiny_catalog, tmp_path, folder)
+    assert only(events, "RunResumed").step == 7
+    assert_same_weights(whole, folder)
 
 
 def test_a_finished_run_is_only_extended_and_says_what_that_means(stopped, tiny_catalog, tmp_path):
@@ -220,7 +228,7 @@ def test_the_weights_and_their_pull_are_those_of_the_beginning(tiny_catalog, pho
 
 def test_frozen_tensors_are_kept_once(tiny_catalog, photos, tmp_path):
     events = run(tiny_catalog, tmp_path, f"data.path={photos}", "run.epochs=1")
-    state, _ = checkpoint.load_checkpoint(folder_of(events))
+    state, _ = newest(folder_of(events))
     assert "conv1.weight" in state["best"]["weights"]["same"]
 
 

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from robust_runs import newest
 
 import tlstudio
 from tlstudio import faults, safe_io
 from tlstudio.api.errors import ExitCode
-from tlstudio.engine.checkpoint import load_checkpoint, save_checkpoint, save_result
+from tlstudio.engine.checkpoint import save_checkpoint, save_result
 from tlstudio.runs.checkpoints import list_checkpoints, verify_result
 from tlstudio.runs.store import read_run
 
@@ -42,7 +43,7 @@ def what_is_there(folder):
     assert read_run(folder) is not None  # what a list does, or a start
     for place in (folder, folder / "ckpt"):
         safe_io.remove_leftovers(place)
-    state, meta = load_checkpoint(folder)
+    state, meta = newest(folder)
     assert state["x"][0] == meta["number"]
     assert verify_result(folder)
     return meta["number"], json.loads((folder / "model.json").read_bytes())["number"]
@@ -67,6 +68,29 @@ def test_an_error_at_any_operation(tmp_path, error):
             break
         write(folder, 3)
     assert n > 20
+    assert what_is_there(folder) == (4, 4)
+
+
+def test_what_the_disk_has_changed_takes_nobody_s_place(tmp_path, monkeypatch):
+    """A bit that is another when the new checkpoint is read again: the older ones stay, and it can be written later."""
+    folder = tmp_path / "run"
+    begin(folder)
+    before, real = [path.name for path in list_checkpoints(folder)], safe_io.sync_folder
+
+    def flips(place):
+        for file in place.glob("state.pt"):
+            data = bytearray(file.read_bytes())
+            data[-1] ^= 1
+            file.write_bytes(bytes(data))
+        real(place)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(safe_io, "sync_folder", flips)
+        with pytest.raises(OSError, match="reads otherwise") as failure:
+            write(folder, 4)
+    assert safe_io.as_user_error(failure.value, folder).exit_code == ExitCode.RETRY
+    assert [path.name for path in list_checkpoints(folder)] == before
+    write(folder, 4)
     assert what_is_there(folder) == (4, 4)
 
 

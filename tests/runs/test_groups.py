@@ -8,7 +8,9 @@ import pytest
 
 from tlstudio.api import DataConfig, RunConfig, TrainConfig, UserError
 from tlstudio.api.events import RunFinished
-from tlstudio.runs.groups import done, list_groups, plan_folds, plan_seeds, require_group
+from tlstudio.runs.groups import done, list_groups, missing, plan_folds, plan_more, plan_seeds, repeats, require_group
+from tlstudio.runs.lock import hold
+from tlstudio.runs.queue import enqueue
 from tlstudio.runs.recorder import record
 from tlstudio.runs.spread import spread_of, t_quantile
 from tlstudio.runs.store import create_run, list_runs
@@ -70,6 +72,45 @@ def test_runs_that_do_not_repeat_one_configuration_are_told(tmp_path):
     keep(tmp_path, first, 0.9)
     keep(tmp_path, second, 0.8, config=second.config.model_copy(update={"run": RunConfig(seed=4, epochs=7)}))
     assert list_groups(tmp_path)[0].differing == ("run.epochs",)
+
+
+def test_only_what_is_not_done_does_not_wait_and_is_not_going_is_missing(tmp_path):
+    members = plan_seeds(CONFIG, 5)
+    keep(tmp_path, members[0], 0.9)
+    keep(tmp_path, members[1], 0.9, outcome="stopped")
+    enqueue(tmp_path, members[2].config, {"group": members[2].record})
+    _, going = create_run(tmp_path, members[3].config, {"group": members[3].record})
+    keep(tmp_path, plan_folds(CONFIG, 5)[4], 0.9)
+    with hold(going):
+        assert missing(members, list_runs(tmp_path)) == [members[1], members[4]]
+
+
+def test_a_configuration_taken_from_a_run_of_the_group_means_that_group(tmp_path):
+    members = plan_seeds(CONFIG, 3)
+    for member in members:
+        keep(tmp_path, member, 0.9)
+    runs = list_runs(tmp_path)
+    assert plan_more(members[2].config, "seeds", 4, runs) == plan_seeds(CONFIG, 4)
+    other = CONFIG.model_copy(update={"run": RunConfig(seed=40)})
+    assert [member.number for member in plan_more(other, "seeds", 2, runs)] == [40, 41], "as the user wants it"
+    assert all(repeats(run, other) for run in runs)
+    assert not any(repeats(run, CONFIG.model_copy(update={"run": RunConfig(epochs=7)})) for run in runs)
+    keep(tmp_path, plan_folds(CONFIG, 4)[2], 0.9)
+    assert repeats(list_runs(tmp_path)[0], CONFIG)
+
+
+def test_the_result_in_sentences(tmp_path):
+    first, second, third = plan_seeds(CONFIG, 3)
+    keep(tmp_path, first, 0.9)
+    assert list_groups(tmp_path)[0].result == ("Accuracy 90.0 % in the one run that is done; two are needed for a spread.",)
+    keep(tmp_path, second, 0.92)
+    keep(tmp_path, third, 0.1, outcome="stopped")
+    [group] = list_groups(tmp_path)
+    assert group.result[:2] == (
+        "Accuracy 91.0 % on average of 2 runs, standard deviation 1.4 points.",
+        "95 % interval of the mean: 78.3 % to 100.0 % (Student's t, 1 degree of freedom).",
+    )
+    assert group.reservations() == ("Not counted: 1 run that is not complete, or done again later.",)
 
 
 def test_a_group_that_is_not_there_or_not_one(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import platform
@@ -12,16 +14,16 @@ import time
 
 import pytest
 
-from tlstudio import faults
+from tlstudio import faults, safe_io
 from tlstudio.api.config import parse_config
 from tlstudio.api.errors import UserError
 from tlstudio.api.events import EpochDone, RunFinished, StepDone
-from tlstudio.runs import store
-from tlstudio.runs.lock import HOLDER_FILE, hold
+from tlstudio.runs import lock, store
+from tlstudio.runs.lock import HOLDER_FILE, hold, hold_queue, name_holder, queue_holder
 from tlstudio.runs.notes import NOTES_FILE, RunNotes, read_notes, write_notes
 from tlstudio.runs.recorder import record
-from tlstudio.runs.replay import read_events
-from tlstudio.runs.store import create_run, delete_run, list_runs, read_run, restore_run
+from tlstudio.runs.replay import EVENTS_FILE, read_events
+from tlstudio.runs.store import create_run, delete_run, find_run, list_runs, read_run, restore_run
 
 
 @pytest.fixture
@@ -98,6 +100,34 @@ def test_an_event_that_could_not_be_written_at_once_is_there_once(workspace, fau
     assert [event.event for event in list(read_events(folder))[len(before) :]] == ["EpochDone"]
 
 
+def test_events_are_written_where_the_file_is_when_its_drive_is_back(workspace, monkeypatch):
+    """What was open before the drive went is of no use any more."""
+    folder, real = make_run(workspace, ended=False), safe_io.append
+    before = len(list(read_events(folder)))
+    events, tries = [epoch(1), epoch(2)], []
+
+    def append(file, data):
+        if len(tries) == 1:
+            copy = folder / "copy"
+            copy.write_bytes((folder / EVENTS_FILE).read_bytes())
+            os.replace(copy, folder / EVENTS_FILE)
+        tries.append(file)
+        if len(tries) == 2:
+            raise OSError(errno.ESTALE, "stale")
+        real(file, data)
+
+    def patiently(action):
+        with contextlib.suppress(OSError):
+            action()
+            return ()
+        action()
+        return ()
+
+    monkeypatch.setattr(safe_io, "append", append)
+    assert list(record(events, folder, patiently=patiently)) == events
+    assert list(read_events(folder))[before:] == events
+
+
 def test_a_spoilt_cache_costs_time_alone(workspace, tlstudio_home):
     make_run(workspace)
     first = list_runs(workspace)
@@ -163,3 +193,43 @@ def test_a_process_that_has_ended_works_on_nothing_though_nobody_has_noticed(wor
     (folder / HOLDER_FILE).write_text(json.dumps({"pid": child.pid, "host": platform.node()}))
     assert read_run(folder).status == "interrupted"
     child.wait()
+
+
+def test_a_run_is_found_by_what_its_folder_is_called_and_no_other_is_read(workspace, reads):
+    folders = [make_run(workspace) for _ in range(3)]
+    ids = [read_run(folder).id for folder in folders]
+    reads.clear()
+    for text in (ids[0], ids[0][:7], folders[0].name, str(folders[0])):
+        assert find_run(workspace, text).id == ids[0]
+    assert set(reads) == {folders[0]}
+    renamed = folders[1].rename(folders[1].with_name("best one"))
+    assert find_run(workspace, ids[1]).folder == renamed
+    assert find_run(workspace, "best").id == ids[1]
+    assert find_run(workspace, "") is find_run(workspace, "~nobody/there") is None
+    with pytest.raises(UserError, match="is the beginning of 2 runs"):
+        find_run(workspace, folders[0].name[:10])
+
+
+def test_where_numbers_of_processes_tell_nothing_the_lock_does(workspace, monkeypatch):
+    """As on Windows, where a run that was killed shall not seem to go on for ever."""
+    monkeypatch.setattr(lock, "_born", lambda _pid: "")
+    monkeypatch.setattr(safe_io, "is_alive", lambda _pid: True)
+    folder = make_run(workspace, ended=False)
+    with hold(folder):
+        kept = (folder / HOLDER_FILE).read_text()
+        assert read_run(folder).status == "running"
+        with pytest.raises(UserError, match="Another program"), hold(folder):
+            pass
+    (folder / HOLDER_FILE).write_text(kept)  # it was killed
+    assert read_run(folder).status == "interrupted"
+    with hold(folder):
+        pass
+    name_holder(folder, 1)
+    assert read_run(folder).status == "interrupted"  # its heart has not beaten for long
+    store.heartbeat(folder)
+    assert read_run(folder).status == "running"  # about to begin
+    with hold_queue(workspace):
+        kept = (workspace / "queue.holder.json").read_text()
+        assert queue_holder(workspace)
+    (workspace / "queue.holder.json").write_text(kept)
+    assert queue_holder(workspace) == ""

@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from tlstudio.api.errors import ConfigError, Problem
+from tlstudio.api.problems import field_names, problems_of, unknown
 
 DEFAULT_BACKBONE = "timm/tf_efficientnet_lite0"
 AUTO_STRATEGY = "auto"
@@ -341,7 +342,7 @@ def with_overrides(config: TrainConfig, overrides: Iterable[str]) -> TrainConfig
         for part in parts[:-1]:
             node = node.setdefault(part, {}) if isinstance(node, dict) else None
         if not isinstance(node, dict) or not all(parts):
-            problems.append(Problem(field=key, message=_unknown(key, field_names(TrainConfig))))
+            problems.append(Problem(field=key, message=unknown(key, field_names(TrainConfig))))
             continue
         node[parts[-1]] = _value(text, _takes_text(parts))
     try:
@@ -351,30 +352,6 @@ def with_overrides(config: TrainConfig, overrides: Iterable[str]) -> TrainConfig
     if problems:
         raise ConfigError(tuple(problems))
     return result
-
-
-def field_names(model: type[BaseModel], prefix: str = "") -> tuple[str, ...]:
-    """All dotted field names of a configuration model, such as ``optim.learning_rate``."""
-    names: list[str] = []
-    for name, info in model.model_fields.items():
-        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
-            names.extend(field_names(info.annotation, f"{prefix}{name}."))
-        else:
-            names.append(f"{prefix}{name}")
-    return tuple(names)
-
-
-def problems_of(error: ValidationError, *, prefix: str = "", known: tuple[str, ...] = ()) -> tuple[Problem, ...]:
-    """A pydantic error as problems, one at each dotted field."""
-    problems = []
-    for item in error.errors(include_url=False):
-        field = prefix + ".".join(str(part) for part in item["loc"])
-        if item["type"] == "extra_forbidden":
-            message = _unknown(field, known)
-        else:
-            message = f"{item['msg']} (got {item['input']!r})" if item["loc"] else item["msg"]
-        problems.append(Problem(field=field, message=message))
-    return tuple(problems)
 
 
 def read_config(path: Path) -> TrainConfig:
@@ -397,13 +374,3 @@ def _takes_text(parts: list[str]) -> bool:
         return False
     field = section.annotation.model_fields.get(parts[1])
     return field is not None and (field.annotation is str or str in get_args(field.annotation))
-
-
-def _unknown(field: str, known: tuple[str, ...]) -> str:
-    from difflib import get_close_matches
-
-    last = {name.rsplit(".", 1)[-1]: name for name in known}
-    near = get_close_matches(field, known, n=1, cutoff=0.6) or [
-        last[name] for name in get_close_matches(field.rsplit(".", 1)[-1], tuple(last), n=1, cutoff=0.7)
-    ]
-    return f"unknown setting; did you mean {near[0]}?" if near else "unknown setting"

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 TRAIN, VAL, TEST, NO_SPLIT = 0, 1, 2, -1
 SPLIT_NAMES = ("train", "val", "test")
+SPLIT_WORDS = {"train": "training", "val": "validation", "test": "test"}
+"""The same for people."""
 UNLABELLED = -1
 _STEP = 65_536
 

@@ -16,6 +16,7 @@ class ExitCode(IntEnum):
     DIVERGED = 5
     DISK_FULL = 28
     RETRY = 75
+    HUNG_UP = 129
     INTERRUPTED = 130
     TERMINATED = 143
 

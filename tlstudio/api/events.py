@@ -142,7 +142,8 @@ class RunResumed(_Event):
 
 
 class RunPaused(_Event):
-    """The run is held since it cannot be saved. It is tried again every half a minute, and when the user says to go on."""
+    """The run is held: it cannot be saved, or the drive with its images is gone. It goes on by itself once it can, which is
+    looked at every minute at least, and when the user says to go on."""
 
     event: Literal["RunPaused"] = "RunPaused"
     reason: str

@@ -37,16 +37,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _guarded(words: list[str], as_json: bool) -> int:
     try:
         rest, session = split_arguments(words)
-        return _invoke(rest, session)
     except MissingValue as error:
         output.print_error(str(error))
         return 2
+    try:
+        return _invoke(rest, session)
     except BrokenPipeError:
         return _broken_pipe()
     except KeyboardInterrupt:
         return 130
+    except OSError as error:
+        return _explain(_of_storage(error, session) or error, as_json)
     except Exception as error:  # noqa: BLE001 - the one funnel; nobody above would show it better
         return _explain(error, as_json)
+
+
+def _of_storage(error: OSError, session: Session) -> Exception | None:
+    """A full disk, a drive that is gone or a place where one may not write, in words; ``None`` where it is none of these."""
+    from tlstudio import safe_io
+
+    named = isinstance(error.filename, str)
+    return safe_io.as_user_error(error, Path(error.filename).absolute().parent if named else session.workspace)
 
 
 def _invoke(words: list[str], session: Session) -> int:
@@ -84,22 +95,18 @@ def _explain(error: Exception, as_json: bool) -> int:
 
 def _log_traceback(error: Exception) -> Path | None:
     """Append the traceback to the program's log; a log that cannot be written is no reason to fail."""
-    import time
+    import logging
     import traceback
 
-    from tlstudio import paths
+    from tlstudio import log_file, paths
 
     text = "".join(traceback.format_exception(error))
     if os.environ.get("TLSTUDIO_DEBUG"):
         sys.stderr.write(text)
     try:
-        log = paths.logs() / "tlstudio.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} tlstudio {__version__}\n{text}\n")
+        return log_file.write_line(paths.logs(), "tlstudio.cli", logging.ERROR, f"tlstudio {__version__}: {text}")
     except OSError:
         return None
-    return log
 
 
 def _broken_pipe() -> int:

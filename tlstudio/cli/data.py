@@ -35,6 +35,33 @@ def _group() -> None:
 
 
 @app.command()
+def moved(
+    context: typer.Context,
+    old: Annotated[str, typer.Argument(metavar="OLD", help="Where images were: a folder, an archive or a file of labels.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="Where they are now.")],
+    as_json: AsJson = False,
+) -> None:
+    """Let the workspace know where images went: its runs, edits and splits of the old place go on working."""
+    from tlstudio.api.errors import UserError
+    from tlstudio.data.moved import count_found, remember, widest
+    from tlstudio.runs.image_paths import image_paths
+
+    workspace, now = session_of(context).workspace, Path(new).expanduser().absolute()
+    if not now.exists():
+        raise UserError(f"There is nothing at {now}.", hint="Give the place where the images are now.")
+    foreign = "\\" in old or old[1:2] == ":"  # of another system
+    move = widest(old if foreign else str(Path(old).expanduser().absolute()), str(now))
+    found, gone = count_found(move, image_paths(workspace))
+    remember(workspace, move)
+    if as_json:
+        output.print_json({"old": move.old, "new": move.new, "found": found, "gone": gone})
+        return
+    output.print_line(f"What was in {move.old} is looked for in {move.new} from now on.")
+    if gone:
+        output.print_line(f"{found} of {gone} folders and files of images that runs miss are found there.")
+
+
+@app.command()
 def scan(
     context: typer.Context,
     source: Source,

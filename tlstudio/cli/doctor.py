@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from tlstudio import __version__, paths
 from tlstudio.cli import output
-from tlstudio.cli.session import Session, session_of
-
-if TYPE_CHECKING:
-    from tlstudio.registry import Catalog
-
-_LIBRARIES = ("torch", "torchvision", "timm", "PySide6-Essentials", "numpy", "Pillow", "pydantic")
+from tlstudio.cli.session import session_of
 
 
 def add_to(app: typer.Typer) -> None:
@@ -28,91 +19,40 @@ def add_to(app: typer.Typer) -> None:
 def doctor(
     context: typer.Context,
     device: Annotated[bool, typer.Option("--device", help="Look for a GPU too; this loads torch.")] = False,
+    bundle: Annotated[
+        str, typer.Option("--bundle", metavar="FILE", help="Save this, the logs and the newest run's story as a zip.")
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
 ) -> None:
     """Show versions, memory, disk, plugins and weights. Ends with 1 where something needs attention."""
+    from tlstudio.registry.examine import examine
+
     session = session_of(context)
-    found = examine(session)
+    found = examine(session.catalog(), session.workspace)
     if device:
         found["device"] = _device()
+    parts = _save(found, session.workspace, Path(bundle).expanduser().absolute()) if bundle else []
     if as_json:
-        output.print_json(found)
+        output.print_json({**found, "bundle": parts} if bundle else found)
     else:
         _print(found)
+        if bundle:
+            output.print_line(f"\nSaved in {bundle}, without images: {', '.join(parts)}.")
+            output.print_line("Messages and notes may name files and people: look into it before you send it.")
     if found["problems"]:
         raise typer.Exit(1)
 
 
-def examine(session: Session) -> dict[str, Any]:
-    """All that can be known without torch and without Qt; ``problems`` lists in plain words what needs attention."""
-    catalog = session.catalog()
-    workspace = session.workspace
-    found: dict[str, Any] = {
-        "tlstudio": __version__,
-        "python": platform.python_version(),
-        "system": platform.platform(),
-        "libraries": {name: _version(name) for name in _LIBRARIES},
-        "cpus": os.cpu_count() or 1,
-        "memory_bytes": _memory(),
-        "workspace": str(workspace),
-        "cache": str(paths.cache()),
-        "workspace_writable": _writable(workspace),
-        "free_bytes": shutil.disk_usage(_existing(workspace)).free,
-        "plugins": [
-            {"name": record.name, "origin": record.origin, "status": record.status, "error": record.error}
-            for record in catalog.plugins
-        ],
-        "weights": _bundled(catalog),
-    }
-    problems = [f"{name} is not installed." for name, version in found["libraries"].items() if not version]
-    if not found["workspace_writable"]:
-        problems.append(f"The workspace {workspace} cannot be written.")
-    if found["free_bytes"] < 2**30:
-        problems.append(f"Less than 1 GB is free in {workspace}.")
-    problems += [f"The plugin {p['name']} failed: {p['error']}" for p in found["plugins"] if p["status"] == "failed"]
-    problems += [f"The weights {w['name']} are damaged: {w['path']}" for w in found["weights"] if not w["intact"]]
-    if not found["weights"]:
-        problems.append("There are no pretrained weights on this machine.")
-    return {**found, "problems": problems}
+def _save(found: dict[str, Any], workspace: Path, file: Path) -> list[str]:
+    """Write the bundle; returns the names of what is in it."""
+    from tlstudio.api.errors import UserError
+    from tlstudio.registry.diagnostics import gather, write
 
-
-def _bundled(catalog: Catalog) -> list[dict[str, Any]]:
-    from tlstudio import safe_io
-    from tlstudio.registry.weights import weight_sets
-
-    found = []
-    for known in weight_sets(catalog.backbones):
-        if known.path is not None:
-            digest = safe_io.sha256(known.path)
-            intact = digest.startswith(known.sha256)
-            name = f"{known.backbone} {known.name}"
-            found.append({"name": name, "path": str(known.path), "intact": intact, "sha256": digest})
-    return found
-
-
-def _version(name: str) -> str:
-    from importlib import metadata
-
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return ""
-
-
-def _memory() -> int | None:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return None
-
-
-def _existing(path: Path) -> Path:
-    return next((folder for folder in (path, *path.parents) if folder.exists()), Path(path.anchor))
-
-
-def _writable(workspace: Path) -> bool:
-    folder = _existing(workspace)
-    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+    if file.exists():
+        raise UserError(f"There is something at {file} already.", hint="Give the name of a new file.")
+    parts = gather(found, workspace)
+    write(file, parts)
+    return list(parts)
 
 
 def _device() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Iterable
@@ -164,21 +165,27 @@ class Bars:
             self._bars.console.print(text, markup=False, soft_wrap=True)
 
 
-def follow(events: Iterable[Event], display: Display) -> tuple[Event | None, bool]:
-    """Show all events to the end.
+def follow(events: Iterable[Event], *, as_json: bool) -> tuple[Event | None, bool]:
+    """Show all events to the end, in the way that fits the output.
 
     Returns:
-        The last event, and whether somebody was there to read to the end (``False``: the pipe broke; the run went on).
+        The last event, and whether it could be shown: where the pipe broke, the terminal was closed or the log's disk was full,
+        the run went on all the same.
     """
+    display = choose(as_json=as_json)
     last: Event | None = None
     heard = True
-    for event in events:
-        last = event
-        if heard:
-            try:
-                display.show(event)
-            except BrokenPipeError:
-                heard = False
+    try:
+        for event in events:
+            last = event
+            if heard:
+                try:
+                    display.show(event)
+                except OSError:
+                    heard = False
+    finally:
+        with contextlib.suppress(OSError):
+            display.close()
     return last, heard
 
 
@@ -243,5 +250,6 @@ def summary(event: RunFinished) -> str:
 
 
 def failure(event: RunFailed) -> None:
-    """Explain a run that could not go on."""
-    output.print_error(event.error, event.detail, event.hint)
+    """Explain a run that could not go on; where nobody can be told, its exit code still can."""
+    with contextlib.suppress(OSError):
+        output.print_error(event.error, event.detail, event.hint)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tlstudio.cli import output
+from tlstudio.cli import output, trash
 from tlstudio.cli.session import Session, session_of
 
 if TYPE_CHECKING:
@@ -36,12 +36,13 @@ def add(config: TrainConfig, catalog: Catalog, session: Session, *, as_json: boo
     from tlstudio.runs.queue import waiting
 
     run_id, folder = make_run(config, catalog, session.workspace, waits=True)
-    position = [info.id for info in waiting(session.workspace)].index(run_id) + 1
+    places = [info.id for info in waiting(session.workspace)]
+    position = places.index(run_id) + 1 if run_id in places else 0  # who works off the queue may have begun it already
     holder = queue_holder(session.workspace)
     if as_json:
         output.print_json({"run": run_id, "folder": str(folder), "position": position, "worked_off_by": holder})
         return
-    output.print_line(f"The run {run_id} waits, at place {position}.")
+    output.print_line(f"The run {run_id} waits, at place {position}." if position else f"The run {run_id} has begun.")
     if holder:
         output.print_line(f"The queue is being worked off by {holder}.")
     else:
@@ -113,16 +114,9 @@ def cancel(
     context: typer.Context, runs: Annotated[list[str], typer.Argument(metavar="RUN...")], as_json: AsJson = False
 ) -> None:
     """Take waiting runs out of the queue; they move to the workspace's trash folder."""
-    from tlstudio.runs import queue
+    from tlstudio.runs.queue import cancel as take_out
 
-    session = session_of(context)
-    infos = [session.run(text) for text in runs]
-    moved = [{"id": info.id, "trash": str(queue.cancel(session.workspace, info))} for info in infos]
-    if as_json:
-        output.print_json(moved)
-    else:
-        for item in moved:
-            output.print_line(f"Moved {item['id']} to {item['trash']}")
+    trash.move(context, runs, take_out, as_json=as_json)
 
 
 def _work_off(session: Session, *, as_json: bool) -> int:
@@ -172,8 +166,10 @@ def _wait_for_others(workspace: Path, *, as_json: bool) -> bool:
 
 def _detach(session: Session, *, as_json: bool) -> None:
     from tlstudio.engine.detached import detach
+    from tlstudio.runs.lock import hold_queue
 
-    session.workspace.mkdir(parents=True, exist_ok=True)
+    with hold_queue(session.workspace):
+        pass  # somebody else works it off: said here, where it is read
     log = session.workspace / "queue.log"
     pid = detach(["queue", "run", *session.options()], log)
     if as_json:

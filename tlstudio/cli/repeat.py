@@ -33,11 +33,6 @@ Folds = Annotated[
 ]  # fmt: skip
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
-_CAVEATS = {
-    "seeds": "All runs split the images the same way: the spread is that of training, not that of other images.",
-    "folds": "The runs share training images, so the true uncertainty is somewhat larger than this interval.",
-}
-
 
 def add_to(app: typer.Typer) -> None:
     """Add the command to those of ``tlstudio runs``."""
@@ -48,29 +43,23 @@ def train_group(
     config: TrainConfig, catalog: Catalog, session: Session, *, repeat: int | None, folds: int | None, as_json: bool
 ) -> int:
     """Train the runs of a group that are not done yet, and show the result of all; returns the exit status of the command."""
-    from tlstudio.api.errors import UserError
     from tlstudio.cli import train
-    from tlstudio.engine.world import World
-    from tlstudio.runs.groups import done, plan_folds, plan_seeds, require_group
+    from tlstudio.runs.groups import done, require_group
     from tlstudio.runs.store import list_runs
 
-    if repeat and folds:
-        raise UserError("--repeat and --folds exclude each other.", hint="Repeat over seeds, or over folds.")
-    if not World.here().alone:  # torch's processes can meet only once
-        raise UserError(
-            "Under torchrun a command trains once.",
-            hint="Repeat without torchrun, or start each run by its own command with run.seed=0, run.seed=1 and so on.",
-        )
-    members = plan_folds(config, folds) if folds else plan_seeds(config, repeat or 0)
-    before = done(list_runs(session.workspace), members[0].group)
+    members = _members(config, repeat, folds)
+    runs = list_runs(session.workspace)
+    before = done(runs, members[0].group)
+    others = {run.group_number: run for run in runs if run.group == members[0].group and run.status in ("queued", "running")}
     if not as_json:
         output.print_line(f"Group {members[0].group}: {len(members)} runs.")
     for place, member in enumerate(members, 1):
+        other = before.get(member.number) or others.get(member.number)
         if not as_json:
-            output.print_line(f"\nRun {place} of {len(members)}, {_state(member, before.get(member.number))}")
-        if member.number in before:
+            output.print_line(f"\nRun {place} of {len(members)}, {_state(member, other)}")
+        if other is not None and other.status != "queued":
             continue
-        begin = partial(_events, member, catalog, session)
+        begin = partial(_events, member, other, catalog, session)
         status = train.follow(begin, as_json=as_json, one_of_many=True)
         if status:
             if not as_json:
@@ -85,9 +74,52 @@ def train_group(
     return 0
 
 
-def _events(member: Member, catalog: Catalog, session: Session, control: Control) -> Iterator[Event]:
-    from tlstudio.engine.run import start_run
+def queue_group(
+    config: TrainConfig, catalog: Catalog, session: Session, *, repeat: int | None, folds: int | None, as_json: bool
+) -> None:
+    """Put the runs of a group that are not done, do not wait and are not going into the queue."""
+    from tlstudio.engine.repeat import enqueue_missing
+    from tlstudio.runs.lock import queue_holder
 
+    members = _members(config, repeat, folds)
+    added = enqueue_missing(members, catalog, session.workspace)
+    holder = queue_holder(session.workspace)
+    if as_json:
+        runs = [{"run": run_id, "number": member.number, "folder": str(folder)} for member, run_id, folder in added]
+        output.print_json({"group": members[0].group, "runs": runs, "worked_off_by": holder})
+        return
+    output.print_line(f"Group {members[0].group}: {len(added)} of {len(members)} runs added to the queue.")
+    for member, run_id, _ in added:
+        output.print_line(f"  {member.title}: {run_id}")
+    if len(added) < len(members):
+        output.print_line("The others are done, wait or are going.")
+    if holder:
+        output.print_line(f"The queue is being worked off by {holder}.")
+    elif added:
+        output.print_line(f"Train what waits: {output.program()} queue run")
+    output.print_line(f"Their result: {output.program()} runs group {members[0].group}")
+
+
+def _members(config: TrainConfig, repeat: int | None, folds: int | None) -> list[Member]:
+    from tlstudio.api.errors import UserError
+    from tlstudio.engine.world import World
+    from tlstudio.runs.groups import plan_folds, plan_seeds
+
+    if repeat and folds:
+        raise UserError("--repeat and --folds exclude each other.", hint="Repeat over seeds, or over folds.")
+    if not World.here().alone:  # torch's processes can meet only once
+        raise UserError(
+            "Under torchrun a command trains once.",
+            hint="Repeat without torchrun, or start each run by its own command with run.seed=0, run.seed=1 and so on.",
+        )
+    return plan_folds(config, folds) if folds else plan_seeds(config, repeat or 0)
+
+
+def _events(member: Member, waits: RunInfo | None, catalog: Catalog, session: Session, control: Control) -> Iterator[Event]:
+    from tlstudio.engine.run import resume_run, start_run
+
+    if waits is not None:
+        return resume_run(waits.folder, catalog, session.workspace, control)
     return start_run(member.config, catalog=catalog, workspace=session.workspace, control=control, group=member.record)
 
 
@@ -127,6 +159,10 @@ def group(
 def _state(member: Member, info: RunInfo | None) -> str:
     if info is None:
         return f"{member.title}:"
+    if info.status == "queued":
+        return f"{member.title}, which waited as {info.id}:"
+    if info.status == "running":
+        return f"{member.title}: another process trains it, as {info.id}"
     from tlstudio.runs.groups import ACCURACY
 
     return f"{member.title}: done before as {info.id}, accuracy {output.percent(info.metrics.get(ACCURACY))}"
@@ -144,23 +180,8 @@ def _print_group(found: Group) -> None:
     ]  # fmt: skip
     output.print_table([one, "run", "status", "accuracy", "best epoch", "time"], rows, right=(0, 3, 4, 5))
     output.print_line("")
-    if found.others:
-        n = len(found.others)
-        output.print_line(f"Not counted: {n} {'run that is' if n == 1 else 'runs that are'} not complete, or done again later.")
-    if found.differing:
-        output.print_line(f"Mind that the runs differ in {', '.join(found.differing)}: they do not repeat one configuration.")
-    spread = found.accuracy
-    if spread is None:
-        output.print_line("No run is complete and has validation images: there is no accuracy to tell.")
-    elif spread.deviation is None or spread.low is None:
-        output.print_line(f"Accuracy {output.percent(spread.mean)} in the one run that is done; two are needed for a spread.")
-    else:
-        output.print_line(
-            f"Accuracy {output.percent(spread.mean)} on average of {spread.n} runs, standard deviation "
-            f"{100 * spread.deviation:.1f} points.\n95 % interval of the mean: {output.percent(spread.low)} to "
-            f"{output.percent(spread.high)} (Student's t, {spread.n - 1} degrees of freedom)."
-        )
-        output.print_line(_CAVEATS[found.kind])
+    for sentence in (*found.reservations(), *found.result):
+        output.print_line(sentence)
 
 
 def _as_json(found: Group) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tlstudio.cli import output, repeat, runs_compare, runs_notes, runs_steer
+from tlstudio.cli import output, repeat, runs_again, runs_compare, runs_notes, runs_steer, trash
 from tlstudio.cli.session import session_of
 from tlstudio.cli.train import Full, OnFull
 
@@ -55,7 +55,7 @@ def show(context: typer.Context, run: Run, as_json: AsJson = False) -> None:
     from tlstudio.runs.replay import read_events
 
     info = session_of(context).run(run)
-    epochs = [event for event in read_events(info.folder) if isinstance(event, EpochDone)]
+    epochs = [event for event in read_events(info.folder, steps=False) if isinstance(event, EpochDone)]
     if as_json:
         history = [{"epoch": e.epoch, "train": e.train, "val": e.val, "seconds": e.seconds, "best": e.best} for e in epochs]
         output.print_json({**_as_json(info), "history": history})
@@ -136,18 +136,12 @@ def delete(
     """Move runs to the workspace's trash folder, from where you can take them back."""
     from tlstudio.runs.store import delete_run
 
-    session = session_of(context)
-    infos = [session.run(text) for text in runs]
-    moved = [{"id": info.id, "trash": str(delete_run(session.workspace, info))} for info in infos]
-    if as_json:
-        output.print_json(moved)
-    else:
-        for item in moved:
-            output.print_line(f"Moved {item['id']} to {item['trash']}")
+    trash.move(context, runs, delete_run, as_json=as_json)
 
 
 runs_notes.add_to(app)
 runs_steer.add_to(app)
+runs_again.add_to(app)
 
 
 def _as_json(info: RunInfo) -> dict[str, Any]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tlstudio.evaluation.compare import Comparison
     from tlstudio.runs.store import RunInfo
 
-_SPLITS = {"val": "validation", "test": "test"}
+_SPLITS = ("val", "test")
 _HELP = "A run's id, its unique beginning, or its folder."
 
 First = Annotated[str, typer.Argument(metavar="A", help=_HELP)]
@@ -54,7 +54,9 @@ def compare(context: typer.Context, a: First, b: Second, on: On = "", as_json: A
 
 def verdict(found: Comparison) -> str:
     """The comparison in one plain sentence, of models called A and B."""
-    split = _SPLITS[found.split]
+    from tlstudio.api.dataset import SPLIT_WORDS
+
+    split = SPLIT_WORDS[found.split]
     images = f"these {found.images:,} {split} images" if found.images > 1 else f"the one {split} image that is left"
     if not found.only_first + found.only_second:
         return f"A and B are right and wrong alike on {images}: nothing tells them apart."
@@ -71,12 +73,14 @@ def verdict(found: Comparison) -> str:
 
 
 def _print(runs: tuple[RunInfo, RunInfo], found: Comparison) -> None:
+    from tlstudio.api.dataset import SPLIT_WORDS
+
     rows = [
         [name, info.id, output.percent(accuracy), info.name]
         for name, info, accuracy in zip("AB", runs, found.accuracies, strict=True)
     ]
     output.print_table(["", "run", "accuracy", "what"], rows, right=(2,))
-    output.print_line(f"\nOf {found.images:,} {_SPLITS[found.split]} images:")
+    output.print_line(f"\nOf {found.images:,} {SPLIT_WORDS[found.split]} images:")
     body = [
         ["A right", f"{found.both:,}", f"{found.only_first:,}"],
         ["A wrong", f"{found.only_second:,}", f"{found.neither:,}"],
@@ -92,10 +96,12 @@ def _print(runs: tuple[RunInfo, RunInfo], found: Comparison) -> None:
 
 
 def _left_out(found: Comparison) -> list[str]:
+    from tlstudio.api.dataset import SPLIT_WORDS
+
     out = found.left_out
     reasons = (
         (out.trained_on, "that one of the runs has learned from"),
-        (out.elsewhere, f"that only one of the runs has among its {_SPLITS[found.split]} images"),
+        (out.elsewhere, f"that only one of the runs has among its {SPLIT_WORDS[found.split]} images"),
         (out.unusable, "that are gone, have no class now, or cannot be read"),
     )
     lines = [f"Left out: {n:,} {'image' if n == 1 else 'images'} {why}." for n, why in reasons if n]

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import threading
-from collections.abc import Iterator
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tlstudio.cli import output
+from tlstudio.cli import output, signals
 from tlstudio.cli.session import session_of
 
 if TYPE_CHECKING:
-    from tlstudio.engine.control import Watcher
     from tlstudio.runs.wishes import RunWish
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, its unique beginning, or its folder.")]
@@ -47,12 +40,8 @@ def follow(context: typer.Context, run: Run, as_json: AsJson = False) -> None:
     if info.status == "queued" and not as_json:
         output.print_line("The run waits in the queue; it is shown when it begins.")
     control = Watcher()
-    with _leaving(control) as caught:
-        display = progress.choose(as_json=as_json)
-        try:
-            last, heard = progress.follow(follow_run(info.folder, control), display)
-        finally:
-            display.close()
+    with signals.caught(control.leave, "The run goes on.") as caught:
+        last, heard = progress.follow(follow_run(info.folder, control), as_json=as_json)
     if caught:
         raise typer.Exit(128 + caught[0])
     if isinstance(last, RunFailed):
@@ -91,24 +80,3 @@ def _send(context: typer.Context, run: str, wish: RunWish, *, as_json: bool) -> 
         output.print_json({"run": info.id, "wish": wish})
     else:
         output.print_line(f"Asked for. The run {info.id} {_ASKED[wish]}.")
-
-
-@contextlib.contextmanager
-def _leaving(control: Watcher) -> Iterator[list[int]]:
-    """While it lasts, Ctrl+C or termination ends the watching alone."""
-    caught: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield caught
-        return
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        caught.append(number)
-        control.leave()
-        os.write(2, b"\nThe run goes on.\n")
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

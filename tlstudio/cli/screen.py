@@ -41,7 +41,7 @@ def open_window(session: Session, path: str = "", *, demo: bool = False) -> int:
     status = run_window(
         open_path=given,
         demo=demo,
-        workspace=session.workspace,
+        workspace=session.given_workspace,
         plugins_off=session.plugins_off,
         all_plugins_off=session.all_plugins_off,
     )

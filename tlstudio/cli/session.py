@@ -27,7 +27,12 @@ class Session:
         """The folder in which runs are kept, absolute."""
         from tlstudio import paths
 
-        return Path(self.workspace_option).expanduser().absolute() if self.workspace_option else paths.workspace()
+        return self.given_workspace or paths.workspace()
+
+    @property
+    def given_workspace(self) -> Path | None:
+        """The same where the command line names one."""
+        return Path(self.workspace_option).expanduser().absolute() if self.workspace_option else None
 
     def options(self) -> list[str]:
         """These options for another command line, absolute."""

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tlstudio.cli import output, repeat, screen
+from tlstudio.cli import output, repeat, screen, signals
 from tlstudio.cli import queue as waiting
 from tlstudio.cli.session import Session, session_of
 
@@ -25,6 +22,7 @@ if TYPE_CHECKING:
     from tlstudio.engine.control import Control
     from tlstudio.registry import Catalog
 
+_STOPPING = "Stopping after this step; the model is kept, and the run can go on later. Once more quits at once."
 _SETTINGS_HELP = "Settings by their dotted name, such as run.epochs=5 or model.backbone=torchvision/resnet18."
 
 Settings = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help=_SETTINGS_HELP, show_default=False)]
@@ -75,14 +73,19 @@ def train(
 
     Without settings the defaults give a good model. Ctrl+C stops after the current step and keeps the model, and `runs resume`
     goes on; once more quits at once. With --json every event is a JSON object on a line, the last one RunFinished or RunFailed;
-    with --queue or --detach it is one object with the run's id and folder.
+    with --queue or --detach it is one object with the run's id and folder, or with those of all runs of a group.
     """
-    if sum((queue, detach, bool(times or folds))) > 1:
-        raise typer.BadParameter("--queue, --detach, --repeat and --folds exclude each other.")
+    if queue and detach:
+        raise typer.BadParameter("--queue and --detach exclude each other.")
+    if detach and (times or folds):
+        raise typer.BadParameter("--detach trains one run. Use --queue, then: queue run --detach")
     session = session_of(context)
     with errors_as_events(as_json):
         catalog = session.catalog()
         config = _with_preset(configure(source, settings or [], catalog, session.workspace), preset)
+        if (times or folds) and queue:
+            repeat.queue_group(config, catalog, session, repeat=times, folds=folds, as_json=as_json)
+            return
         if times or folds:
             raise typer.Exit(repeat.train_group(config, catalog, session, repeat=times, folds=folds, as_json=as_json))
         if queue:
@@ -233,17 +236,13 @@ def follow(
     from tlstudio.engine.world import World
 
     control = Control(waits_for_room=on_full is Full.PAUSE)
-    with _signals(control) as caught:
+    with signals.caught(control.stop, _STOPPING, quits=True) as caught:
         if not World.here().first:  # of several processes that train together, the first tells what happens
             *_, end = run_events(control)
             return end.exit_code if isinstance(end, RunFailed) else 0
         if not as_json:
             output.print_line("Loading …")
-        display = progress.choose(as_json=as_json)
-        try:
-            last, heard = progress.follow(run_events(control), display)
-        finally:
-            display.close()
+        last, heard = progress.follow(run_events(control), as_json=as_json)
     if isinstance(last, RunFailed):
         progress.failure(last)
         return last.exit_code
@@ -268,29 +267,6 @@ def _next_steps(model: str, run_id: str, *, again: bool) -> None:
         output.print_line("What next:")
         for what in (f"evaluate {run_id}", f"predict {run_id} IMAGES...", f"export {run_id} model.pth"):
             output.print_line(f"  {output.program()} {what}")
-
-
-@contextlib.contextmanager
-def _signals(control: Control) -> Iterator[list[int]]:
-    """While it lasts, the first Ctrl+C or termination stops the run and keeps the model; the second quits at once."""
-    caught: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield caught
-        return
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if caught:
-            os._exit(128 + number)
-        caught.append(number)
-        control.stop()
-        os.write(2, b"\nStopping after this step; the model is kept, and the run can go on later. Once more quits at once.\n")
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ import io
 import json
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,7 +19,7 @@ from tlstudio.api.config import SPLIT_FIELDS, DataConfig
 from tlstudio.api.dataset import NO_SPLIT, SPLIT_NAMES, ImageSet
 from tlstudio.api.errors import DataError
 from tlstudio.data.edits import JOURNAL, Edit, Journal, Table, apply, rows_of
-from tlstudio.data.moved import before
+from tlstudio.data.moved import before, note_place
 from tlstudio.data.splits import FOLD_0, SplitPlan, assign_parts, known_parts, splits_of
 
 if TYPE_CHECKING:
@@ -87,6 +88,8 @@ class Curation:
         self.original = images
         self.plan = SplitPlan.of(config)
         self.folder = work_folder(config, workspace)
+        self._note_place = partial(note_place, workspace, config.path)
+        self._note_place()
         self._alike = alike
         try:
             self.journal = Journal(self.folder / JOURNAL)
@@ -114,10 +117,11 @@ class Curation:
     def add(self, edit: Edit) -> Table:
         """Do something and return the table after it; raises `OSError` where it cannot be saved, and then it is not done."""
         self.journal.add(edit)
+        self._note_place()
         return self._renew()
 
     def undo(self) -> Edit | None:
-        """Take the last edit back; returns it, or ``None`` where there is none. Raises as `add`."""
+        """Take one's own last edit back; returns it, or ``None`` where there is none. Raises as `add`."""
         edit = self.journal.undo()
         self._renew()
         return edit
@@ -128,8 +132,16 @@ class Curation:
         self._renew()
         return edit
 
+    def catch_up(self) -> bool:
+        """Take in what other processes edited since; returns whether there was anything. Raises `OSError`."""
+        if not self.journal.catch_up():
+            return False
+        self._renew()
+        return True
+
     def fix_splits(self) -> None:
         """Keep the drawn parts for ever, by key, so that images which come later move none; raises `OSError`."""
+        self._note_place()
         if self._drawn is None or not self.plan.draws(self.original):
             return
         images, parts = self._drawn

@@ -7,17 +7,17 @@ and gets them back with its return.
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import functools
 import json
-import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from tlstudio import safe_io
 from tlstudio.api.dataset import NO_SPLIT, SPLIT_NAMES, UNLABELLED, ImageSet
@@ -148,18 +148,24 @@ def rows_of(images: ImageSet) -> dict[str, int]:
 class Journal:
     """The edits of one set of images, in a file of JSON lines. ``path`` may not exist yet; its folder is made when needed.
 
+    Several processes may work with one file. Each takes in what the others wrote before it writes itself, and takes back what
+    it did itself: what was there when it began counts as its own. A plain undo in the file is about the last edit that stands,
+    one with a ``line`` about the edit in that line.
+
     Raises:
         OSError: the file exists and cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.done: list[Edit] = []
-        self.undone: list[Edit] = []
         self.damaged: list[int] = []
         """Numbers of lines, from 1, that could not be read and were passed over; they stay in the file."""
-        if path.exists():
-            self._read(path.read_bytes())
+        self._begin()
+
+    @property
+    def done(self) -> list[Edit]:
+        """The edits in force, in the order of the file."""
+        return [self._edits[line] for line in self._standing]
 
     def add(self, edit: Edit) -> None:
         """Do something; what was undone before can no longer be redone. On the disk when this returns.
@@ -167,62 +173,127 @@ class Journal:
         Raises:
             OSError: it could not be saved; then it is not done either.
         """
-        self._append(edit.model_dump(mode="json"))
-        self.done.append(edit)
-        self.undone.clear()
+        with self._alone():
+            self._write(edit.model_dump(mode="json"))
+            self._own.append(self._standing[-1])
+            self._own_undone.clear()
 
     def undo(self) -> Edit | None:
-        """Take the last edit back; returns it, or ``None`` where nothing is left. Raises `OSError` as `add`."""
-        if not self.done:
-            return None
-        self._append({"op": "undo"})
-        self.undone.append(self.done.pop())
-        return self.undone[-1]
+        """Take one's own last edit back that still stands; returns it, or ``None`` where there is none. Raises as `add`."""
+        with self._alone():
+            line = next((line for line in reversed(self._own) if self._stands(line)), None)
+            if line is None:
+                return None
+            self._write({"op": "undo"} if line == self._standing[-1] else {"op": "undo", "line": line})
+            self._own_undone.append(line)
+            return self._edits[line]
 
     def redo(self) -> Edit | None:
-        """Do again what was undone last; returns it, or ``None``. Raises `OSError` as `add`."""
-        if not self.undone:
-            return None
-        self._append({"op": "redo"})
-        self.done.append(self.undone.pop())
-        return self.done[-1]
+        """Do again what one undid last, and nobody else did again since; returns it, or ``None``. Raises `OSError` as `add`."""
+        with self._alone():
+            while self._own_undone and self._stands(self._own_undone[-1]):
+                self._own_undone.pop()
+            if not self._own_undone:
+                return None
+            line = self._own_undone[-1]
+            self._write({"op": "redo"} if self._undone[-1:] == [line] else {"op": "redo", "line": line})
+            return self._edits[self._own_undone.pop()]
 
-    def _append(self, record: dict[str, Any]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        new = not self.path.exists()
-        with safe_io.open_append(self.path) as file:
-            end = file.seek(0, os.SEEK_END)
+    def is_behind(self) -> bool:
+        """Whether others wrote since this was read; any thread may ask."""
         try:
-            with self.path.open("ab") as file:
-                file.write(json.dumps(record, ensure_ascii=True).encode() + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
+            return self._size() != self._read_to
         except OSError:
-            with contextlib.suppress(OSError):
-                os.truncate(self.path, end)  # else it would be done after the next start
-            raise
-        if new:
-            safe_io.sync_folder(self.path.parent)
+            return False
+
+    def catch_up(self) -> bool:
+        """Take in what others wrote since; returns whether there was anything. Raises `OSError` where it cannot be read."""
+        size = self._size()
+        if size == self._read_to:
+            return False
+        if size < self._read_to:  # another file
+            self._begin()
+            return True
+        with self.path.open("rb") as file:
+            file.seek(self._read_to)
+            before = self._read_to
+            self._read(file.read())
+        return self._read_to != before
+
+    def _begin(self) -> None:
+        self.damaged.clear()
+        self._edits: dict[int, Edit] = {}
+        self._standing: list[int] = []
+        self._undone: list[int] = []
+        """Lines of edits: all, those in force in ascending order, and those that a plain redo would do again."""
+        self._line, self._read_to = 1, 0
+        if self.path.exists():
+            self._read(self.path.read_bytes())
+        self._own, self._own_undone = list(self._edits), list(self._undone)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Nobody else writes while it lasts, and all that was written is known."""
+        self._size()
+        with safe_io.locked(self.path.with_suffix(".lock")):
+            self.catch_up()
+            yield
+
+    def _size(self) -> int:
+        """How long the file is; an error where it was there before, for then it is its drive that is gone."""
+        try:
+            return self.path.stat().st_size
+        except FileNotFoundError:
+            if self._read_to:
+                raise
+            return 0
+
+    def _stands(self, line: int) -> bool:
+        place = bisect.bisect_left(self._standing, line)
+        return self._standing[place : place + 1] == [line]
+
+    def _write(self, record: dict[str, Any]) -> None:
+        safe_io.append_line(self.path, json.dumps(record, ensure_ascii=True).encode())
+        self.catch_up()
 
     def _read(self, data: bytes) -> None:
-        for number, line in enumerate(data.split(b"\n"), 1):
-            if not line.strip():
-                continue
-            try:
+        """Take lines from `_read_to` on. What has no line break yet counts once it is whole: somebody may be writing it."""
+        *lines, rest = data.split(b"\n")
+        for line in lines:
+            if not self._took(line):
+                self.damaged.append(self._line)
+            self._line += 1
+            self._read_to += len(line) + 1
+        if rest and self._took(rest):
+            self._read_to += len(rest)
+
+    def _took(self, line: bytes) -> bool:
+        try:
+            if line.strip():
                 self._take(json.loads(line))
-            except (ValueError, ValidationError, RecursionError):
-                self.damaged.append(number)
+        except (ValueError, RecursionError):  # pydantic's is a ValueError
+            return False
+        return True
 
     def _take(self, record: object) -> None:
-        if record == {"op": "undo"}:
-            if self.done:
-                self.undone.append(self.done.pop())
-        elif record == {"op": "redo"}:
-            if self.undone:
-                self.done.append(self.undone.pop())
+        if not isinstance(record, dict) or record.get("op") not in {"undo", "redo"}:
+            self._edits[self._line] = _edits().validate_python(record)
+            self._standing.append(self._line)
+            self._undone.clear()
+            return
+        again = record["op"] == "redo"
+        last = self._undone if again else self._standing
+        line = record.get("line", last[-1] if last else None)
+        if record.keys() - {"op", "line"} or not isinstance(line, int | None):
+            raise ValueError(record)
+        if line not in self._edits or self._stands(line) == again:
+            return
+        if again:
+            bisect.insort(self._standing, line)
+            self._undone = [other for other in self._undone if other != line]
         else:
-            self.done.append(_edits().validate_python(record))
-            self.undone.clear()
+            del self._standing[bisect.bisect_left(self._standing, line)]
+            self._undone.append(line)
 
 
 class _Fold:

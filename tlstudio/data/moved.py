@@ -1,13 +1,16 @@
 """Images that lie elsewhere now: a workspace remembers which beginning of a path became which, for all that has the old one.
 
-<workspace>/moved.json
+It remembers its own places as well: images in it or beside it are found again where the whole was moved.
+
+<workspace>/moved.json  places.json
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from tlstudio.api.config import DataConfig
 
 MOVED_FILE = "moved.json"
+PLACES_FILE = "places.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,15 +56,23 @@ def remember(workspace: Path, move: Move) -> None:
     safe_io.write_json(workspace / MOVED_FILE, [{"old": item.old, "new": item.new} for item in moves])
 
 
+def note_place(workspace: Path, path: str | None) -> None:
+    """Remember where the workspace is if these images lie in it or beside it; where it is gone or read only, it is not."""
+    here, places = os.path.abspath(workspace), _places(workspace)
+    if path is None or places[:1] == [here] or all(move.applied(path) is None for move in _with_workspace(here, here)):
+        return
+    with contextlib.suppress(OSError):  # the workspace is not made here: its drive may be gone
+        safe_io.write_json(workspace / PLACES_FILE, [here, *(place for place in places if place != here)])
+
+
 def current(path: str | None, workspace: Path) -> str | None:
     """Where a path lies now: where it always was, or where the workspace remembers that it went; itself where nobody knows."""
     if path is None or os.path.exists(path):
         return path
-    for move in read_moves(workspace):
-        now = move.applied(path)
-        if now is not None and os.path.exists(now):
-            return now
-    return path
+    told = [path, *_applied(read_moves(workspace), path)]
+    own = _own_moves(workspace)
+    candidates = [*told[1:], *(now for place in told for now in _applied(own, place))]
+    return next((now for now in candidates if os.path.exists(now)), path)
 
 
 def relocated(data: DataConfig, workspace: Path) -> DataConfig:
@@ -71,7 +83,9 @@ def relocated(data: DataConfig, workspace: Path) -> DataConfig:
 
 def before(path: str, workspace: Path) -> list[str]:
     """Where what lies here may have lain before."""
-    return [old for move in read_moves(workspace) if (old := move.undone(path)) is not None]
+    own, told = _own_moves(workspace), read_moves(workspace)
+    places = [path, *(old for move in own if (old := move.undone(path)) is not None)]
+    return [*places[1:], *(old for place in places for move in told if (old := move.undone(place)) is not None)]
 
 
 def widest(old: str, new: str) -> Move:
@@ -89,6 +103,31 @@ def count_found(move: Move, paths: Iterable[str]) -> tuple[int, int]:
     """How many of the paths that are gone are found by a move, and how many are gone."""
     gone = [path for path in dict.fromkeys(paths) if not os.path.exists(path)]
     return sum((now := move.applied(path)) is not None and os.path.exists(now) for path in gone), len(gone)
+
+
+def _places(workspace: Path) -> list[str]:
+    """Where the workspace was, the newest place first."""
+    try:
+        return [str(place) for place in json.loads((workspace / PLACES_FILE).read_bytes())]
+    except (OSError, ValueError, TypeError):
+        return []
+
+
+def _own_moves(workspace: Path) -> tuple[Move, ...]:
+    """What moved if the workspace was moved, or the folder that it lies in."""
+    here = os.path.abspath(workspace)
+    return tuple(move for place in _places(workspace) if place != here for move in _with_workspace(place, here))
+
+
+def _with_workspace(old: str, new: str) -> Iterator[Move]:
+    yield Move(old=old, new=new)
+    first, second = _parts(old)[:-1], _parts(new)[:-1]
+    if len(first) > 1 and len(second) > 1:  # not a whole drive
+        yield Move(old=_joined(first, old), new=_joined(second, new))
+
+
+def _applied(moves: Iterable[Move], path: str) -> list[str]:
+    return [now for move in moves if (now := move.applied(path)) is not None]
 
 
 def _exchanged(path: str, old: str, new: str) -> str | None:

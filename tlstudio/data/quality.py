@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tlstudio.api.dataset import NO_SPLIT, SPLIT_NAMES, UNLABELLED, ImageSet
+from tlstudio.api.dataset import NO_SPLIT, SPLIT_NAMES, SPLIT_WORDS, UNLABELLED, ImageSet
 from tlstudio.data import oddities
 from tlstudio.data.duplicates import Pairs, connected_groups, exact_groups, near_pairs, same_look, star_groups
 from tlstudio.data.issues import Issue, Issues, Severity, counted
@@ -28,7 +28,7 @@ KINDS = (
 )  # fmt: skip
 """Every kind of issue, in the order in which to see to them."""
 
-_SPLIT_WORDS = ("training", "validation", "test")
+_SPLIT_WORDS = tuple(SPLIT_WORDS.values())
 _SURELY = 0.95  # other labels speak for other pictures, so a conflict takes more likeness (all below were false in CIFAR-10)
 _UNEVEN = 10  # times as many images in the largest class as in a small one
 

@@ -15,9 +15,6 @@ class Control:
         waits_for_room: whether a run that cannot be saved (a full disk) is held until it can; otherwise it ends.
     """
 
-    left = False
-    """Whether this only watched the run of another process, and does so no longer; see `tlstudio.engine.follow`."""
-
     def __init__(self, *, waits_for_room: bool = True) -> None:
         self.waits_for_room = waits_for_room
         self._running = threading.Event()
@@ -82,6 +79,9 @@ class Control:
 
 class Watcher(Control):
     """The control of a run of another process: what it is told goes there, and it can be left without harm to the run."""
+
+    left = False
+    """Whether it watches no longer; see `tlstudio.engine.follow`."""
 
     def leave(self) -> None:
         """Watch no longer; the run goes on."""

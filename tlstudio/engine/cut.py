@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -91,17 +91,26 @@ class Cut:
         self.fitting = Fitting(place)
         self._learned: set[str] = set()
         self._told: tuple[Prefix, Step, bool] | None = None
-        self._known: tuple[int, CacheChoice | None, ComputePlan] | None = None
+        self._decided: dict[int, tuple[CacheChoice | None, ComputePlan]] = {}
+        self.keep_decisions: Callable[[Mapping[str, Any]], None] | None = None
+        """Told all `decisions` whenever there is a new one."""
 
     def record(self) -> dict[str, Any]:
         """How it is cut and computed now, as what JSON knows, for a run that goes on from here."""
-        assert self.model is not None
+        return {"frozen": self._frozen, "learned": sorted(self._learned), "decisions": self.decisions()}
+
+    def decisions(self) -> dict[str, Any]:
+        """How it was decided to compute for each number of frozen stages that there has been, as what JSON knows."""
         return {
-            "frozen": self._frozen,
-            "choice": None if self.choice is None else asdict(self.choice),
-            "plan": plan_record(self.model.plan),
-            "learned": sorted(self._learned),
+            str(frozen): {"choice": None if choice is None else asdict(choice), "plan": plan_record(plan)}
+            for frozen, (choice, plan) in self._decided.items()
         }
+
+    def decide_as(self, decisions: Mapping[str, Any]) -> None:
+        """Decide as then, of `decisions`, where the plan comes to it; raises `KeyError` and the like where it is none."""
+        for frozen, record in decisions.items():
+            choice = None if record["choice"] is None else CacheChoice(**record["choice"])
+            self._decided[int(frozen)] = choice, plan_of(record["plan"])
 
     def restore(self, record: Mapping[str, Any], *, same: bool) -> None:
         """Be cut as then, when the plan next asks for it.
@@ -112,11 +121,10 @@ class Cut:
         """
         self._learned = set(record["learned"])
         if same:
-            choice = None if record["choice"] is None else CacheChoice(**record["choice"])
-            plan = plan_of(record["plan"])
-            self._known = int(record["frozen"]), choice, plan
-            cut = self._known[0] if choice is None else choice.cut
-            self._told = plan.prefix, plan.step, cut > 0
+            frozen = int(record["frozen"])
+            self.decide_as(record.get("decisions") or {str(frozen): record})  # there was a time when only the last was kept
+            choice, plan = self._decided[frozen]
+            self._told = plan.prefix, plan.step, (frozen if choice is None else choice.cut) > 0
 
     def draw(self, epoch: int) -> int | None:
         """The number of the random variation in an epoch; ``None`` for plain images. Cached ones come round again."""
@@ -230,10 +238,9 @@ class Cut:
         self.model = None  # until it is made: here, too, images are read
         self._frozen, self.cache, self.choice, self._together = frozen, None, None, None
         run, where = self.config.run, self.folder
-        known, self._known = self._known, None
-        settled = known[2] if known is not None and known[0] == frozen else None
-        if known is not None and settled is not None:
-            self.choice = known[1]
+        settled: ComputePlan | None = None
+        if frozen in self._decided:
+            self.choice, settled = self._decided[frozen]
         elif frozen:
             wanted = min(self.config.augment.views, run.epochs) if self.source.varies else 1
             self.choice = choose_cache(
@@ -247,6 +254,10 @@ class Cut:
         cut = frozen if self.choice is None else self.choice.cut
         self.model = self._split(cut, settled)
         plan = self.model.plan
+        if settled is None:
+            self._decided[frozen] = self.choice, plan
+            if self.keep_decisions is not None and self.world.first:
+                self.keep_decisions(self.decisions())
         if (ways := (plan.prefix, plan.step, cut > 0)) != self._told:  # speeds alone are no news when the boundary moves
             self._told = ways
             yield Note(text=plan.sentence(frozen=cut > 0))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tlstudio import safe_io
 from tlstudio.api.config import TrainConfig
 from tlstudio.engine.run import make_run
 from tlstudio.registry.catalog import Catalog
@@ -46,7 +47,11 @@ def start_detached(config: TrainConfig, catalog: Catalog, workspace: Path, optio
         OSError: the workspace cannot be written, or no process can be started.
     """
     run_id, folder = make_run(config, catalog, workspace, waits=False)
-    pid = detach(["runs", "resume", str(folder), *options], folder / LOG_FILE)
+    try:
+        pid = detach(["runs", "resume", str(folder), *options], folder / LOG_FILE)
+    except OSError:
+        safe_io.remove_folder(folder)  # nobody would ever begin it
+        raise
     name_holder(folder, pid)
     return DetachedRun(id=run_id, folder=folder, pid=pid)
 
@@ -57,7 +62,7 @@ def detach(words: Sequence[str], log: Path) -> int:
     Raises:
         OSError: no process can be started, or the file cannot be written.
     """
-    with log.open("ab") as output:
+    with safe_io.open_append(log) as output:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "tlstudio", *words], stdin=subprocess.DEVNULL, stdout=output, stderr=output, **_APART
         )

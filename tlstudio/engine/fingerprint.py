@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -96,7 +96,7 @@ class Taken:
             [f"Classes were {', '.join(self.classes)}; now {', '.join(now.classes)}."] if self.classes != now.classes else []
         )
         kinds = ((gone, "gone"), (new, "new"), (labels, "of another class"), (sizes, "changed"))
-        lines += [f"{len(keys):,} images are {what}: {_some(keys)}" for keys, what in kinds if keys]
+        lines += [f"{len(keys):,} images are {what}: {some(keys)}" for keys, what in kinds if keys]
         return "\n".join(lines or ["The images come in another order."])
 
     def _all(self) -> dict[str, tuple[int, int]]:
@@ -106,5 +106,6 @@ class Taken:
         return found
 
 
-def _some(keys: list[str]) -> str:
+def some(keys: Sequence[str]) -> str:
+    """The first few of these names, for people."""
     return ", ".join(printable(key) for key in keys[:_NAMED]) + (", …" if len(keys) > _NAMED else "")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tlstudio.api.errors import UserError
 from tlstudio.api.events import Event, RunFailed, RunFinished
-from tlstudio.engine.control import Control
+from tlstudio.engine.control import Watcher
 from tlstudio.runs import wishes
 from tlstudio.runs.lock import is_held
 from tlstudio.runs.store import QUEUED_FILE, is_alive, read_id, read_run
@@ -23,7 +23,7 @@ _AT_ONCE = 50
 _BREATH_SECONDS = 0.005
 
 
-def follow_run(folder: Path, control: Control, *, steps: int | None = None) -> Iterator[Event]:
+def follow_run(folder: Path, control: Watcher, *, steps: int | None = None) -> Iterator[Event]:
     """The events of a run of another process: those so far, then each as it comes; a run that waits is waited for.
 
     What the ``control`` is told goes to that process. After `Watcher.leave` the iterator ends, else with the last event of the
@@ -41,7 +41,7 @@ def follow_run(folder: Path, control: Control, *, steps: int | None = None) -> I
         _pass_on(folder, control, sent)  # what was wished just before leaving
 
 
-def _watched(folder: Path, control: Control, tail: Tail, sent: _Sent, *, thinned: bool) -> Iterator[Event]:
+def _watched(folder: Path, control: Watcher, tail: Tail, sent: _Sent, *, thinned: bool) -> Iterator[Event]:
     end: Event | None = None
     while not control.left:
         expected = _is_expected(folder)  # before reading: what it says last is then read
@@ -76,7 +76,7 @@ class _Sent:
         self.wish = "go"
 
 
-def _pass_on(folder: Path, control: Control, sent: _Sent) -> None:
+def _pass_on(folder: Path, control: Watcher, sent: _Sent) -> None:
     """Tell the other process what is wished; where nobody works on the run, it is tried again at the next look."""
     paused, wished = control.paused, control.wish
     wish: wishes.RunWish

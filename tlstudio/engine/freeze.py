@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from tlstudio.api.backbone import Backbone
+    from tlstudio.registry.catalog import Recipe
 
 HEAD = "head"
 _WITHIN, _NORM_STATS = ("all", "norm", "bias", "adapter"), ("fixed", "update", "recalibrated")
@@ -47,6 +48,21 @@ def make_plan(
         if value not in known:
             raise ValueError(f"the strategy {strategy.name} says {name}={value!r}; known are {', '.join(known)}")
     return plan
+
+
+def plan_at(
+    recipe: Recipe, stages: tuple[StageInfo, ...], epoch: int, history: Sequence[Mapping[str, float]] = ()
+) -> FreezePlan:
+    """The plan of one epoch of a run, from 0; raises as `make_plan`.
+
+    Args:
+        recipe: of the run.
+        stages: of its network.
+        epoch: from 0.
+        history: what the epochs before have measured.
+    """
+    return make_plan(recipe.strategy, recipe.strategy_options, stages, epoch=epoch, epochs=recipe.config.run.epochs,
+                     pretrained=recipe.weights.path is not None, history=tuple(history))  # fmt: skip
 
 
 def plan_states(

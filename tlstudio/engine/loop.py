@@ -24,7 +24,7 @@ from tlstudio.engine.control import Wish
 from tlstudio.engine.diverged import Watch
 from tlstudio.engine.failure import is_out_of_memory
 from tlstudio.engine.fitting import free_memory, no_memory
-from tlstudio.engine.freeze import apply_plan, batch_norms, make_plan, stage_infos, states
+from tlstudio.engine.freeze import apply_plan, batch_norms, plan_at, stage_infos, states
 from tlstudio.engine.gradients import gradients_that_fit, images_in_step, pieces
 from tlstudio.engine.loader import ImagesGone, in_batches
 from tlstudio.engine.modes import in_eval_mode
@@ -104,7 +104,7 @@ def _epochs(run: Training, keeper: Keeps) -> Iterator[Event]:
         began, known = time.monotonic(), len(run.source.unreadable)
         if plan is not None and run.control.paused and run.world.alone:
             yield from keeper.now()  # before one waits where the cache is filled
-        before, plan = plan, _plan(run, infos, epoch)
+        before, plan = plan, plan_at(run.recipe, infos, epoch, run.history)
         if plan != before:
             trainable = adopt(run, plan)
         yield from run.cut.follow(plan, epoch, anew=plan != before)
@@ -289,22 +289,10 @@ def _breaks_off(run: Training) -> bool:
     return run.world.alone and (run.control.wish == "cancel" or run.control.leaving)
 
 
-def _plan(run: Training, infos: tuple[StageInfo, ...], epoch: int) -> FreezePlan:
-    return make_plan(
-        run.recipe.strategy,
-        run.recipe.strategy_options,
-        infos,
-        epoch=epoch,
-        epochs=run.recipe.config.run.epochs,
-        pretrained=run.recipe.weights.path is not None,
-        history=tuple(run.history),
-    )
-
-
 def _is_settled(run: Training, infos: tuple[StageInfo, ...], plan: FreezePlan) -> bool:
     """Whether what learns now is what the last epoch will let learn; before that, no epoch is the last worth waiting for."""
     config = run.recipe.config.run
-    return not config.patience or _plan(run, infos, config.epochs - 1).lr.keys() == plan.lr.keys()
+    return not config.patience or plan_at(run.recipe, infos, config.epochs - 1, run.history).lr.keys() == plan.lr.keys()
 
 
 def _is_better(metrics: dict[str, float], best: dict[str, float]) -> bool:

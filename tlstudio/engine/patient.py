@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from tlstudio import safe_io
+from tlstudio.api.errors import ExitCode, UserError
 from tlstudio.api.events import Event, Note, RunPaused
 from tlstudio.engine.control import Control
 from tlstudio.engine.reading import is_gone
@@ -29,7 +30,7 @@ def patiently(action: Callable[[], _Result], folder: Path, control: Control) -> 
         try:
             result = action()
         except Exception as error:
-            told = safe_io.as_user_error(error, folder)
+            told = safe_io.as_user_error(error, folder) or _folder_gone(error, folder)
             if told is None:
                 raise
             if not control.waits_for_room or control.wish != "go":
@@ -44,6 +45,16 @@ def patiently(action: Callable[[], _Result], folder: Path, control: Control) -> 
             if waiting and not held:
                 control.resume()
             return result
+
+
+def _folder_gone(error: Exception, folder: Path) -> UserError | None:
+    """The folder itself is missing: its drive was taken away in order, or it was moved."""
+    if not isinstance(error, FileNotFoundError) or folder.is_dir():
+        return None
+    return UserError(
+        f"The folder {folder} is not there any more.", detail=str(error),
+        hint="Check that its drive is connected, or move it back.", exit_code=ExitCode.RETRY,
+    )  # fmt: skip
 
 
 def until_back(root: Path, control: Control) -> bool:

@@ -1,12 +1,16 @@
-"""Plans that are kept in files: one for each machine, network and setting, so that the next run computes in the same way."""
+"""Plans that are kept in files: one for each machine, network and setting, so that the next run computes in the same way.
+
+And those that a run has decided on, with the run: begun again, it computes as before, whatever is measured then.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -15,6 +19,7 @@ from tlstudio.api.config import RunConfig
 from tlstudio.engine.compute import ComputePlan, Prefix, Step, dtype_name
 from tlstudio.engine.device import Place
 from tlstudio.engine.processor import processor
+from tlstudio.runs.store import PLAN_FILE
 
 _VERSION = 2
 
@@ -49,6 +54,34 @@ def load_plan(file: Path) -> ComputePlan | None:
         return plan_of(value) if value["version"] == _VERSION else None
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
+
+
+class Decides(Protocol):
+    """What decides how to compute; `tlstudio.engine.cut.Cut` does."""
+
+    keep_decisions: Callable[[Mapping[str, Any]], None] | None
+
+    def decide_as(self, decisions: Mapping[str, Any]) -> None:
+        """Decide as then."""
+
+
+def keep_with_run(cut: Decides, folder: Path, here: Mapping[str, Any]) -> None:
+    """Decide as the run in a folder has decided before, and from now on keep there what is decided.
+
+    Args:
+        here: what decisions depend on, such as the machine; those of elsewhere are passed over.
+    """
+    file = folder / PLAN_FILE
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+        kept = json.loads(file.read_bytes())
+        if kept["here"] == here:
+            cut.decide_as(kept["decisions"])
+
+    def keep(decisions: Mapping[str, Any]) -> None:
+        with contextlib.suppress(OSError):  # a full disk only means that it may be decided anew
+            safe_io.write_json(file, {"here": here, "decisions": decisions})
+
+    cut.keep_decisions = keep
 
 
 def plan_record(plan: ComputePlan) -> dict[str, Any]:

@@ -88,7 +88,8 @@ def read_result(run_folder: Path) -> dict[str, Any]:
         about: dict[str, Any] = json.loads((run_folder / "model.json").read_bytes())
     except FileNotFoundError:
         raise UserError(
-            f"The run {run_folder.name} kept no model.", hint="Choose a run that finished or was stopped."
+            f"The run {run_folder.name} kept no model.",
+            hint="Keep what it has learned so far (tlstudio runs keep RUN), or choose one that finished or was stopped.",
         ) from None
     except (OSError, ValueError) as error:
         raise WeightsError(f"model.json of {run_folder.name} cannot be read.", detail=str(error)) from None

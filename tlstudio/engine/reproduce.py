@@ -1,4 +1,4 @@
-"""Whether a run can be done again as it was: what differs between what it recorded and what is here now. Imports no torch."""
+"""Does a run again as it was, and says what differs between what it recorded and what is here now. Imports no torch."""
 
 from __future__ import annotations
 
@@ -10,21 +10,48 @@ from typing import Any
 
 import numpy as np
 
+from tlstudio import safe_io
 from tlstudio.api.config import TrainConfig, parse_config
 from tlstudio.api.dataset import SPLIT_NAMES
 from tlstudio.api.errors import UserError
+from tlstudio.api.events import Event
 from tlstudio.data.curation import Curation
 from tlstudio.data.edits import JOURNAL
 from tlstudio.data.index import Index
 from tlstudio.data.scan import known_alike
 from tlstudio.engine.about import plugin_versions, versions
+from tlstudio.engine.control import Control
+from tlstudio.engine.fingerprint import some
+from tlstudio.engine.run import make_run, resume_run
 from tlstudio.registry.catalog import Catalog
-from tlstudio.runs.store import RunInfo
+from tlstudio.runs.store import PLAN_FILE, SPLIT_FILE, RunInfo
 
+_OF_RUN = (SPLIT_FILE, JOURNAL, PLAN_FILE)
 _PARTS = ("train", "val", "test")
 
 
-def differences(run: RunInfo, catalog: Catalog, workspace: Path) -> list[str]:
+def reproduce_run(run: RunInfo, catalog: Catalog, workspace: Path, control: Control) -> Iterator[Event]:
+    """The events of a new run with the settings, seeds, images, split and edits of another, which computes in the same way.
+
+    What cannot be as it was, `changes_since` says before. As `start_run`, it never raises once it has a folder.
+
+    Raises:
+        ConfigError: its settings are not valid any more.
+        UserError: a name or an option is wrong.
+        OSError: the workspace cannot be written.
+    """
+    _, folder = make_run(parse_config(run.config), catalog, workspace, waits=False)
+    try:
+        for name in _OF_RUN:
+            if (run.folder / name).exists():
+                safe_io.write_bytes(folder / name, (run.folder / name).read_bytes())
+    except BaseException:
+        safe_io.remove_folder(folder)  # else a run would be left that nobody begins
+        raise
+    yield from resume_run(folder, catalog, workspace, control)
+
+
+def changes_since(run: RunInfo, catalog: Catalog, workspace: Path) -> list[str]:
     """Sentences about what is not as the run records it: versions, the machine, images, classes, split, edits.
 
     None means that the same configuration trains on the same images in the same split with the same code. Pictures whose
@@ -35,7 +62,7 @@ def differences(run: RunInfo, catalog: Catalog, workspace: Path) -> list[str]:
         DataError: the images are not there, or cannot be used.
     """
     config = parse_config(run.config)
-    return [*_code(run, catalog), *_data(run, config, catalog, workspace)]
+    return [*_code(run, catalog), *_weights(run, config, catalog, workspace), *_data(run, config, catalog, workspace)]
 
 
 def _code(run: RunInfo, catalog: Catalog) -> Iterator[str]:
@@ -55,9 +82,16 @@ def _code(run: RunInfo, catalog: Catalog) -> Iterator[str]:
         yield f"Another machine: {machine} then, {platform.node()} now."
 
 
+def _weights(run: RunInfo, config: TrainConfig, catalog: Catalog, workspace: Path) -> Iterator[str]:
+    then = _read(run.folder / "run.json").get("weights")
+    now = catalog.resolve(config, workspace=workspace).weights
+    if isinstance(then, dict) and then.get("sha256") != now.sha256:
+        yield f"Weights: {then.get('title')} then, {now.title} now" + (", another file." if then["title"] == now.title else ".")
+
+
 def _data(run: RunInfo, config: TrainConfig, catalog: Catalog, workspace: Path) -> Iterator[str]:
     images = catalog.open_images(config.data)
-    kept = _read(run.folder / "split.json")
+    kept = _read(run.folder / SPLIT_FILE)
     if not kept:
         yield "The run ended before it recorded its split."
         return
@@ -66,7 +100,7 @@ def _data(run: RunInfo, config: TrainConfig, catalog: Catalog, workspace: Path) 
     table = curation.table
     taking_part = table.taking_part()
     if list(taking_part.classes) != kept.get("classes"):
-        yield f"Classes: {_some(kept.get('classes', []))} then, {_some(list(taking_part.classes))} now."
+        yield f"Classes: {some(kept.get('classes', []))} then, {some(list(taking_part.classes))} now."
     then = {key: part for part in _PARTS for key in kept.get(part, ())}
     now = {}
     for row in np.flatnonzero((taking_part.labels >= 0) & (table.splits >= 0)):
@@ -80,7 +114,7 @@ def _data(run: RunInfo, config: TrainConfig, catalog: Catalog, workspace: Path) 
         (missing, "took part then and do not now"), (new, "are new"), (moved, "are in another split now"),
     ):  # fmt: skip
         if keys:
-            yield f"{len(keys):,} images {what}: {_some(keys)}."
+            yield f"{len(keys):,} images {what}: {some(keys)}."
     edits = [edit.model_dump_json() for edit in curation.edits]
     if edits != _lines(run.folder / JOURNAL):
         yield "Your edits of the images are not those of then."
@@ -101,7 +135,3 @@ def _lines(path: Path) -> list[str]:
         return path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
         return []
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")

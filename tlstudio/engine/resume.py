@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from pathlib import Path
 
 from tlstudio import paths
 from tlstudio.api.errors import DataError
@@ -11,7 +10,7 @@ from tlstudio.api.events import Event, Note, RunResumed
 from tlstudio.data.curation import identity
 from tlstudio.engine.checkpoint import load_state
 from tlstudio.engine.fingerprint import Taken
-from tlstudio.engine.freeze import make_plan, stage_infos
+from tlstudio.engine.freeze import plan_at, stage_infos
 from tlstudio.engine.given import Given, prepared
 from tlstudio.engine.keeper import Keeper
 from tlstudio.engine.machine import differences, machine
@@ -25,17 +24,19 @@ from tlstudio.runs.checkpoints import step_of
 __all__ = ["restarted", "resumed"]
 
 
-def resumed(given: Given, saved: SavedRun, folder: Path) -> Generator[Event, None, tuple[Training, Keeper]]:
-    """From the checkpoint in a folder, to the last bit where nothing is in the way; tells what is.
+def resumed(given: Given) -> Generator[Event, None, tuple[Training, Keeper]]:
+    """From the checkpoint that it has, to the last bit where nothing is in the way; tells what is.
 
     Raises:
         DataError: the images are others now.
     """
+    saved = given.saved
+    assert saved is not None
+    assert saved.checkpoint is not None
     assert saved.taken is not None
     _require_same_images(given, saved, saved.taken)
     run = _rebuilt(given, saved.taken)
-    state = load_state(folder)
-    restore_training(run, state)
+    restore_training(run, load_state(saved.checkpoint))
     here = machine(given.place, run.world)
     versions = given.about["versions"]
     same = saved.meta["machine"] == here and saved.meta["versions"]["torch"] == versions["torch"]
@@ -43,8 +44,7 @@ def resumed(given: Given, saved: SavedRun, folder: Path) -> Generator[Event, Non
     why = _not_exact(given, saved)
     if saved.added:
         run.patience.waited = 0
-    plan = make_plan(given.recipe.strategy, given.recipe.strategy_options, stage_infos(run.backbone), epoch=0,
-                     epochs=given.recipe.config.run.epochs, pretrained=given.recipe.weights.path is not None)  # fmt: skip
+    plan = plan_at(given.recipe, stage_infos(run.backbone), 0)
     yield prepared(run, saved.taken, plan, {})
     if run.world.first:
         go_on(saved)
@@ -55,7 +55,7 @@ def resumed(given: Given, saved: SavedRun, folder: Path) -> Generator[Event, Non
     if saved.added:
         yield Note(text=_about_more_epochs(run, saved))
     about = {**given.about, "data": saved.taken.fingerprint}
-    return run, Keeper(run, given.folder, about, given.began, resumed_from=step_of(folder))
+    return run, Keeper(run, given.folder, about, given.began, resumed_from=step_of(saved.checkpoint))
 
 
 def restarted(given: Given, saved: SavedRun, taken: Taken) -> Iterator[Event]:

@@ -37,6 +37,7 @@ from tlstudio.engine.world import World
 from tlstudio.registry.catalog import Catalog, Recipe
 from tlstudio.registry.presets import Situation, preset_for, why
 from tlstudio.runs import queue
+from tlstudio.runs.checkpoints import list_checkpoints
 from tlstudio.runs.queue import enqueue
 from tlstudio.runs.replay import EVENTS_FILE
 from tlstudio.runs.store import create_run, read_id
@@ -69,9 +70,7 @@ def start_run(
         decide = partial(catalog.resolve, config, workspace=workspace)
         recipe = decide()
         curation = _curation(recipe, workspace)
-        about = about_run(recipe, catalog)
-        if group:
-            about["group"] = dict(group)
+        about = about_run(recipe, catalog, group)
         workspace.mkdir(parents=True, exist_ok=True)
         if not world.first:
             yield from guarded(_run(recipe, curation, workspace, control, decide, about), workspace, "")
@@ -93,25 +92,32 @@ def start_run(
         yield _failed(error, folder).model_copy(update={"run": run_id})
 
 
-def make_run(config: TrainConfig, catalog: Catalog, workspace: Path, *, waits: bool) -> tuple[str, Path]:
+def make_run(
+    config: TrainConfig, catalog: Catalog, workspace: Path, *, waits: bool, group: Mapping[str, Any] | None = None
+) -> tuple[str, Path]:
     """The folder of a run that `resume_run` begins later, perhaps in another process; returns its id and the folder.
 
     Args:
         waits: whether it is put at the end of the queue.
+        group: as for `start_run`.
 
     Raises:
         UserError: a name or an option is wrong.
         OSError: the workspace cannot be written.
     """
     recipe = catalog.resolve(config, workspace=workspace)
-    return (enqueue if waits else create_run)(workspace, recipe.config, about_run(recipe, catalog))
+    about = about_run(recipe, catalog, group)
+    return (enqueue if waits else create_run)(workspace, recipe.config, about)
 
 
-def about_run(recipe: Recipe, catalog: Catalog) -> dict[str, Any]:
+def about_run(recipe: Recipe, catalog: Catalog, group: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """What ``run.json`` keeps of the circumstances of a run."""
     about: dict[str, Any] = {"versions": versions(), "machine": platform.node(), "plugins": plugin_versions(catalog)}
+    about["weights"] = {"title": recipe.weights.title, "sha256": recipe.weights.sha256}
     if recipe.weights.parent:
         about["parent"] = {"run": recipe.weights.parent, "sha256": recipe.weights.sha256}
+    if group:
+        about["group"] = dict(group)
     return about
 
 
@@ -135,7 +141,8 @@ def resume_run(folder: Path, catalog: Catalog, workspace: Path, control: Control
         with held(folder, control) if first else nullcontext():
             again = partial(_from_checkpoint, folder, catalog, workspace, control)
             run_id = read_id(folder)
-            if run_id and epochs is None and World.here().alone and not (folder / EVENTS_FILE).exists():
+            begun = (folder / EVENTS_FILE).exists() or list_checkpoints(folder)
+            if run_id and epochs is None and World.here().alone and not begun:
                 config = read_config(folder / "config.json")
                 attempt = Attempt(events=_first(config, folder, catalog, workspace, control), config=config)
             else:
@@ -190,6 +197,12 @@ def _first(config: TrainConfig, folder: Path, catalog: Catalog, workspace: Path,
     safe_io.remove_leftovers(folder)
     said = json.loads((folder / "run.json").read_bytes())
     safe_io.write_json(folder / "run.json", {**said, **about})  # the program may be a newer one by now
+    saved = open_saved(folder, epochs=None)
+    if saved.taken is not None:  # it is to have the images of another run
+        yield _started(folder, config)
+        images, splits = saved.images(recipe)
+        yield from _trained(recipe, images, splits, folder, control, decide, about, time.monotonic())
+        return
     yield from _run(recipe, _curation(recipe, workspace), folder, control, decide, about)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from tlstudio import safe_io
 from tlstudio.api.backbone import Preprocessing
-from tlstudio.api.config import TrainConfig, parse_config_json
+from tlstudio.api.config import TrainConfig, read_config
 from tlstudio.api.dataset import NO_SPLIT, ImageSet
 from tlstudio.api.errors import UserError
 from tlstudio.data.edits import JOURNAL, Journal, apply
@@ -21,12 +21,12 @@ from tlstudio.registry.catalog import Catalog, Recipe
 from tlstudio.registry.weights import ResolvedWeights
 from tlstudio.runs.checkpoints import FORMAT, newest_intact, read_meta, step_of
 from tlstudio.runs.replay import EVENTS_FILE
-from tlstudio.runs.store import RunInfo, read_run
+from tlstudio.runs.store import SPLIT_FILE, RunInfo, read_run
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_NEW_RUN = "Start a new run from this run's weights instead: model.weights={run}."
+_NEW_RUN = "Begin a new run from what this one has learned: tlstudio runs again {run}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,13 +82,16 @@ class SavedRun:
 
 
 def open_saved(folder: Path, *, epochs: int | None) -> SavedRun:
-    """Read a run's folder; the caller holds the run's lock.
+    """Read a run's folder, and clear away what dead processes have left half done there; the caller holds the run's lock.
 
     Args:
-        epochs: how many more a finished run shall have; ``None`` to go on as it was meant.
+        folder: of the run.
+        epochs: how many more it shall have; ``None`` to go on as it was meant.
 
     Raises:
-        UserError: it is no run, or there is nothing left to do.
+        UserError: it is no run, there is nothing left to do, or what lies there is damaged or of another version.
+        ConfigError: its settings are not valid any more.
+        OSError: it cannot be read.
     """
     info = read_run(folder)
     if info is None:
@@ -103,7 +106,7 @@ def open_saved(folder: Path, *, epochs: int | None) -> SavedRun:
         raise UserError(f"The run {info.id} has no intact checkpoint to go on from.", hint=_NEW_RUN.format(run=info.id))
     if meta and meta.get("format") != FORMAT:
         raise UserError(f"The checkpoints of the run {info.id} are of another version.", hint=_NEW_RUN.format(run=info.id))
-    config = parse_config_json((folder / "config.json").read_bytes())
+    config = read_config(folder / "config.json")
     if epochs is not None:
         total = config.run.epochs + epochs
         config = TrainConfig.model_validate({**config.model_dump(), "run": {**config.run.model_dump(), "epochs": total}})
@@ -136,6 +139,6 @@ def told(saved: SavedRun) -> str:
 
 def _taken(folder: Path) -> Taken | None:
     try:
-        return Taken.read(json.loads((folder / "split.json").read_bytes()))
+        return Taken.read(json.loads((folder / SPLIT_FILE).read_bytes()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -6,7 +6,6 @@ import contextlib
 import shutil
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,20 +20,24 @@ from tlstudio.api.freezing import FreezePlan
 from tlstudio.api.images import printable
 from tlstudio.data.advice import far_from_photographs
 from tlstudio.data.curation import identity
-from tlstudio.engine import checkpoint
+from tlstudio.engine.checkpoint import MOST, save_result
 from tlstudio.engine.device import settings_for
 from tlstudio.engine.fingerprint import Taken
-from tlstudio.engine.freeze import make_plan, stage_infos
+from tlstudio.engine.freeze import plan_at, stage_infos
 from tlstudio.engine.given import Given, prepared
+from tlstudio.engine.keep import about_model
 from tlstudio.engine.keeper import Keeper
 from tlstudio.engine.loop import train
+from tlstudio.engine.machine import machine
 from tlstudio.engine.model import build_model
 from tlstudio.engine.patient import patiently
+from tlstudio.engine.plans import keep_with_run
 from tlstudio.engine.reading import Abandoned
 from tlstudio.engine.remarks import remarks
 from tlstudio.engine.resume import restarted, resumed
 from tlstudio.engine.state import most_bytes
 from tlstudio.engine.training import Training, labelled_rows
+from tlstudio.runs.store import SPLIT_FILE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,6 +55,8 @@ def run_session(given: Given) -> Iterator[Event]:
     """
     with settings_for(given.place, given.recipe.config.run):
         training, keeper = yield from _prepare(given)
+        here = {**machine(given.place, training.world), "torch": given.about["versions"]["torch"]}
+        keep_with_run(training.cut, given.folder, here)
         try:
             yield from train(training, keeper)
         except BaseException:
@@ -66,7 +71,7 @@ def run_session(given: Given) -> Iterator[Event]:
 def _prepare(given: Given) -> Generator[Event, None, tuple[Training, Keeper]]:
     """The run as it is before its first step, or as its checkpoint has it."""
     if given.saved is not None and given.saved.checkpoint is not None:
-        return (yield from resumed(given, given.saved, given.saved.checkpoint))
+        return (yield from resumed(given))
     training, taken = yield from _begun(given)
     if given.saved is not None:
         yield from restarted(given, given.saved, taken)
@@ -82,14 +87,13 @@ def _begun(given: Given) -> Generator[Event, None, tuple[Training, Taken]]:
     _require_enough(images, rows[TRAIN], len(bad))
     taken = Taken.of(images, rows, source.sizes)
     backbone, report = build_model(recipe, len(images.classes))
-    plan = make_plan(recipe.strategy, recipe.strategy_options, stage_infos(backbone), epoch=0, epochs=config.run.epochs,
-                     pretrained=recipe.weights.path is not None)  # fmt: skip
+    plan = plan_at(recipe, stage_infos(backbone), 0)
     training = Training(recipe, images, rows[TRAIN], rows[VAL], backbone, source, given.place, given.control,
                         features=(paths.cache() / "features", identity(config.data)),
                         loaded=frozenset(() if report is None else report.matched))  # fmt: skip
     excluded = {images.keys[row]: reason for row, reason in sorted(source.unreadable.items())}
     if training.world.first:
-        safe_io.write_json(given.folder / "split.json", {**taken.record(), "excluded": excluded})
+        safe_io.write_json(given.folder / SPLIT_FILE, {**taken.record(), "excluded": excluded})
     yield prepared(training, taken, plan, excluded)
     if report is None:
         yield Note(level="warning", text="The network starts from random values, not from trained weights: expect to need "
@@ -129,16 +133,14 @@ def _will_learn_stages(run: Training) -> bool:
 
 def _plans(run: Training) -> Iterator[FreezePlan]:
     """What the strategy says beforehand of the first epoch, one in the middle and the last."""
-    recipe, infos = run.recipe, stage_infos(run.backbone)
-    epochs = recipe.config.run.epochs
-    for epoch in dict.fromkeys((0, epochs // 2, epochs - 1)):
-        yield make_plan(recipe.strategy, recipe.strategy_options, infos, epoch=epoch, epochs=epochs, pretrained=True)
+    infos, epochs = stage_infos(run.backbone), run.recipe.config.run.epochs
+    return (plan_at(run.recipe, infos, epoch) for epoch in dict.fromkeys((0, epochs // 2, epochs - 1)))
 
 
 def _room(run: Training, folder: Path) -> Iterator[Event]:
     """Warn before the first epoch where the disk has no room for the checkpoints of the run."""
     learning = {name for plan in _plans(run) for name in run.backbone.stages if plan.factor(name) > 0.0}
-    needed = (checkpoint.MOST + 1) * most_bytes(run, learning) + _SPARE  # one more while the next is written
+    needed = (MOST + 1) * most_bytes(run, learning) + _SPARE  # one more while the next is written
     with contextlib.suppress(OSError):
         free = shutil.disk_usage(folder).free
         if free < needed:
@@ -182,14 +184,7 @@ def _save_best(run: Training, folder: Path) -> Path | None:
     """Write the best epoch's model, if any epoch was finished."""
     if run.best.epoch < 0 or not run.world.first:
         return None
-    about = {
-        "backbone": run.recipe.config.model.backbone,
-        "classes": list(run.images.classes),
-        "preprocessing": asdict(run.recipe.preprocessing),
-        "epoch": run.best.epoch,
-        "metrics": run.best.metrics,
-    }
-    return checkpoint.save_result(folder, run.best.weights, about)
+    return save_result(folder, run.best.weights, about_model(run.recipe, list(run.images.classes), run.best))
 
 
 def _underfit_advice(run: Training, prefix: str) -> Iterator[Event]:

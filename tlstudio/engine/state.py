@@ -37,7 +37,7 @@ def training_state(run: Training) -> dict[str, Any]:
             "epoch": run.best.epoch,
             "step": run.best.step,
             "metrics": dict(run.best.metrics),
-            "weights": differing(run.best.weights, library_state(run)),
+            "weights": differing(run.best.weights, library_state(run.backbone, run.recipe.strategy)),
         },
         "start": differing(run.start, dict(run.backbone.module.named_parameters())),
     }
@@ -69,7 +69,8 @@ def restore_training(run: Training, state: State) -> None:
     if run.average is not None and state["average"] is not None:
         run.average.load_state_dict(state["average"])
     best = state["best"]
-    library = {name: tensor.detach().cpu() for name, tensor in library_state(run).items()} if best["epoch"] >= 0 else {}
+    live = library_state(run.backbone, run.recipe.strategy) if best["epoch"] >= 0 else {}
+    library = {name: tensor.detach().cpu() for name, tensor in live.items()}
     run.best = Best(best["epoch"], best["step"], dict(best["metrics"]), completed(best["weights"], library))
     parameters = dict(run.backbone.module.named_parameters())
     run.start = {name: tensor.to(device) for name, tensor in completed(state["start"], parameters).items()}

@@ -16,7 +16,7 @@ from tlstudio.api.events import Event, RateFound, RateTried
 from tlstudio.engine.control import Control
 from tlstudio.engine.device import Place, settings_for
 from tlstudio.engine.finder import STEPS, rates, suggestion
-from tlstudio.engine.freeze import make_plan, stage_infos
+from tlstudio.engine.freeze import plan_at, stage_infos
 from tlstudio.engine.gradients import add_gradients, images_in_step
 from tlstudio.engine.loader import ImageSource
 from tlstudio.engine.loop import adopt
@@ -71,8 +71,7 @@ def _training(recipe: Recipe, source: ImageSource, rows: NDArray[np.int64], plac
 
 def _tried(run: Training) -> Iterator[Event]:
     optim, infos = run.recipe.config.optim, stage_infos(run.backbone)
-    plan = make_plan(run.recipe.strategy, run.recipe.strategy_options, infos, epoch=0, epochs=run.recipe.config.run.epochs,
-                     pretrained=run.recipe.weights.path is not None)  # fmt: skip
+    plan = plan_at(run.recipe, infos, 0)
     adopt(run, plan)
     yield from run.cut.follow(plan, 0)
     wanted = rates(usual_rate(run.recipe.strategy, optim.optimizer))

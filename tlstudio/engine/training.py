@@ -16,6 +16,7 @@ from torch import Tensor
 
 from tlstudio.api.backbone import Backbone, StateDict
 from tlstudio.api.dataset import ImageSet
+from tlstudio.api.freezing import FreezingSpec
 from tlstudio.engine.average import WeightAverage
 from tlstudio.engine.balance import class_weights
 from tlstudio.engine.control import Control
@@ -133,10 +134,10 @@ def labelled_rows(images: ImageSet, splits: NDArray[np.int8], split: int) -> NDA
     return np.flatnonzero((splits == split) & (images.labels >= 0))
 
 
-def library_state(run: Training) -> StateDict:
+def library_state(backbone: Backbone, strategy: FreezingSpec) -> StateDict:
     """The values of the library's network by name, not copied where the strategy has added nothing to them."""
-    merged = run.recipe.strategy.merged
-    return run.backbone.module.state_dict(keep_vars=True) if merged is None else merged(run.backbone)
+    merged = strategy.merged
+    return backbone.module.state_dict(keep_vars=True) if merged is None else merged(backbone)
 
 
 @torch.no_grad()
@@ -145,7 +146,7 @@ def weights_of(run: Training) -> dict[str, Tensor]:
     known = run.best.weights
     learning = {id(p) for p in run.backbone.module.parameters() if p.requires_grad}
     result = {}
-    for name, tensor in library_state(run).items():
+    for name, tensor in library_state(run.backbone, run.recipe.strategy).items():
         same = name in known and id(tensor) not in learning and torch.equal(known[name], tensor.detach().cpu())
         result[name] = known[name] if same else tensor.detach().cpu().clone()
     return result

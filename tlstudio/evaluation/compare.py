@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tlstudio.api.config import TrainConfig, parse_config_json
-from tlstudio.api.dataset import ImageSet
+from tlstudio.api.config import TrainConfig, read_config
+from tlstudio.api.dataset import SPLIT_WORDS, ImageSet
 from tlstudio.api.errors import UserError
 from tlstudio.data.curation import Curation, identity
 from tlstudio.evaluation.kept import predicted_classes
@@ -18,7 +18,6 @@ from tlstudio.registry.catalog import Catalog
 from tlstudio.runs.store import RunInfo, find_run
 
 _USUAL_LEVEL = 0.05
-_WORDS = {"val": "validation", "test": "test"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +152,7 @@ def _judged(
 
 
 def _config(run: RunInfo) -> TrainConfig:
-    return parse_config_json((run.folder / "config.json").read_bytes())
+    return read_config(run.folder / "config.json")
 
 
 def _require_same(configs: tuple[TrainConfig, TrainConfig], kept: tuple[dict[str, Any], dict[str, Any]]) -> None:
@@ -201,7 +200,7 @@ def _class(images: ImageSet, row: int) -> str | None:
 
 
 def _nothing_in_common(split: str, either: int, trained_on: int, elsewhere: int) -> UserError:
-    word = _WORDS.get(split, split)
+    word = SPLIT_WORDS.get(split, split)
     if not either:
         return UserError(
             f"Neither run has {word} images.",

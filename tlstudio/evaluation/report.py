@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tlstudio.api.config import parse_config_json
+from tlstudio.api.config import read_config
 from tlstudio.api.dataset import ImageSet
 from tlstudio.api.errors import DataError, ImageError, UserError
 from tlstudio.data.curation import Curation
@@ -83,7 +83,7 @@ def evaluate_run(
         DataError: the images are gone.
     """
     model = load_model(run_folder, catalog)
-    recipe = catalog.resolve(parse_config_json((run_folder / "config.json").read_bytes()), workspace=workspace)
+    recipe = catalog.resolve(read_config(run_folder / "config.json"), workspace=workspace)
     table = Curation(recipe.open_images(), recipe.config.data, workspace).table
     images = table.taking_part()
     kept = read_split(run_folder)

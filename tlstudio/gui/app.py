@@ -29,7 +29,7 @@ def run_window(
     Args:
         open_path: a folder, an archive or a CSV file to open.
         demo: open the sample and show the Train page, ready to train.
-        workspace: where runs are kept; by default the user's.
+        workspace: where runs are kept; by default the one that the user chose last in the window. This one is not remembered.
         plugins_off: names of plugins not to load.
         all_plugins_off: load only what ships.
 
@@ -64,10 +64,13 @@ def run_window(
     memory = Memory()
     theme.apply(memory.theme, memory.points)
     app.setWindowIcon(theme.icon("stack", theme.colors().accent, size=64))
-    context = AppContext(workspace or paths.workspace())
+    remembered = None if workspace is not None else memory.workspace
+    context = AppContext(workspace or remembered or paths.workspace())
     window = MainWindow(context, memory)
     net.fault.connect(context.problem)
-    startup = Startup(window, open_path=open_path, demo=demo, plugins_off=plugins_off, all_plugins_off=all_plugins_off)
+    startup = Startup(
+        window, open_path=open_path, demo=demo, plugins_off=plugins_off, all_plugins_off=all_plugins_off, remembered=remembered
+    )
     startup.warm.connect(net.settled)
     after_first_paint(window, net.write_log)
     _close_on_signals(window)

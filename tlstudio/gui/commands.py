@@ -41,6 +41,11 @@ def _file(window: MainWindow) -> list[Action]:
             run=lambda: (window.show_page("data"), window.data_page.open_sample()),
         ),
         Action(
+            id="file.workspace", title=_tr("Open &workspace…"), icon="briefcase", separated=True,
+            tip=_tr("Work with the runs, edits and splits of another folder, now and after the next start"),
+            enabled=lambda: not window.context.run_active, run=window.ask_workspace,
+        ),
+        Action(
             id="file.check", title=_tr("Chec&k images"), icon="check-circle", separated=True,
             tip=_tr("Look for unreadable images, duplicates, leaks between splits and odd pictures"),
             enabled=lambda: window.context.data is not None,
@@ -137,6 +142,12 @@ def _run(window: MainWindow) -> list[Action]:
             run=lambda: (window.show_page("train"), window.page("train").waiting.add_to_queue()),
         ),
         Action(
+            id="run.repeat", title=_tr("Train several ti&mes…"), icon="arrows-clockwise",
+            tip=_tr("The same settings over seeds or folds, as a group of runs with mean and interval"),
+            enabled=lambda: window.context.data is not None and _may_queue(window),
+            run=lambda: (window.show_page("train"), window.page("train").waiting.ask_repeat()),
+        ),
+        Action(
             id="run.next", title=_tr("Start the ne&xt of the queue"), icon="skip-forward",
             enabled=lambda: window.train_page is not None and window.train_page.waiting.may_start(),
             run=lambda: (window.show_page("train"), window.page("train").waiting.start_next()),
@@ -200,6 +211,11 @@ def _runs(window: MainWindow) -> list[Action]:
             id="run.again", title=_tr("Train a&gain with changes…"), icon="sliders-horizontal",
             tip=_tr("Put the settings of the chosen run into the Train page"),
             enabled=lambda: can("again"), run=lambda: page().train_again(),
+        ),
+        Action(
+            id="run.group", title=_tr("Choose the whole gro&up"), icon="selection-all",
+            tip=_tr("All runs that repeat the configuration of the chosen one over seeds or folds"),
+            enabled=lambda: can("group"), run=lambda: page().choose_group(),
         ),
         Action(
             id="run.differences", title=_tr("&Differences of the chosen runs"), icon="git-diff",
@@ -271,9 +287,18 @@ def _help(window: MainWindow) -> list[Action]:
     return [
         Action(id="help.help", title=_tr("&Help"), keys=("F1",), icon="question", run=window.show_help),
         Action(id="help.keys", title=_tr("&Keys"), icon="keyboard", run=lambda: window.show_help("keys")),
+        Action(
+            id="help.copy", title=_tr("&Copy diagnostics"), icon="copy", separated=True,
+            tip=_tr("Versions and the last problem, as text for a report"), run=window.diagnostics.copy,
+        ),
+        Action(
+            id="help.save", title=_tr("&Save diagnostics…"), icon="floppy-disk",
+            tip=_tr("The same with the logs and the newest run's story, as a zip file without images"),
+            enabled=lambda: window.context.catalog is not None, run=window.diagnostics.save,
+        ),
         Action(id="help.logs", title=_tr("Open &log folder"), icon="file-text", run=_open_logs),
         Action(id="help.about", title=_tr("&About"), icon="info", separated=True, run=window.about),
-    ]
+    ]  # fmt: skip
 
 
 def _switch_theme(window: MainWindow) -> None:

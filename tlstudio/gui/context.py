@@ -66,8 +66,8 @@ class AppContext(QObject):
     """str: show the run with this id (the runs page), or use it for predictions (the predict page)."""
     config_requested = Signal(object)
     """TrainConfig: put these settings into the train page's form."""
-    start_requested = Signal(object)
-    """TrainConfig: train with exactly these settings, now (the train page does)."""
+    reproduction_requested = Signal(object)
+    """RunInfo: do this run again as it was, now (the train page does)."""
     going_on_requested = Signal(object)
     """GoOn: a run shall go on, now (the train page does that)."""
     watch_requested = Signal(object)

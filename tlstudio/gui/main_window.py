@@ -14,6 +14,7 @@ from tlstudio.gui import closing, theme
 from tlstudio.gui.actions import ActionSet
 from tlstudio.gui.commands import commands
 from tlstudio.gui.context import AppContext
+from tlstudio.gui.diagnostics import Diagnostics
 from tlstudio.gui.memory import Memory, title_of
 from tlstudio.gui.offer import Offer
 from tlstudio.gui.pages.data import DataPage
@@ -59,6 +60,7 @@ class MainWindow(QMainWindow):
         self.status = StatusBar(context, self)
         self.setStatusBar(self.status)
         self.closer = closing.Closer(self)
+        self.diagnostics = Diagnostics(context, self)
         self.actions_by_id = ActionSet(self, commands(self))
         self._fill_menus()
         self._drop = self._make_drop_hint()
@@ -149,16 +151,43 @@ class MainWindow(QMainWindow):
 
     def set_device(self, text: str) -> None:
         """Tell what training computes on."""
-        self._device = text
+        self._device = self.diagnostics.device = text
         self.status.set_device(text)
         if "settings" in self._pages:
             self._pages["settings"].set_device(text)
 
+    @Slot()
+    def ask_workspace(self) -> None:
+        """Let the user choose another workspace."""
+        from PySide6.QtWidgets import QFileDialog
+
+        name = QFileDialog.getExistingDirectory(self, self.tr("Open a workspace"), str(self.context.workspace))
+        if name:
+            self.set_workspace(Path(name))
+
     def set_workspace(self, folder: Path) -> None:
-        """Keep new runs there from now on."""
-        if not self.context.run_active:
+        """Work there from now on, also after the next start: with its runs, and its edits and splits of the opened images."""
+        if self.context.run_active:
+            self.context.message.emit(self.tr("The workspace cannot be changed while a run is going."))
+        elif folder != self.context.workspace:
+            self.memory.workspace = folder
             self.context.workspace = folder
             self.context.runs_changed.emit()
+            self.data_page.open_again()
+            self.offer.look()
+
+    def without_workspace(self) -> None:
+        """The workspace of the last start is gone: say so, and work in the default one. It is looked for at the next start."""
+        from tlstudio import paths
+        from tlstudio.api.errors import UserError
+
+        gone, self.context.workspace = self.context.workspace, paths.workspace()
+        self.context.runs_changed.emit()
+        self.context.problem.emit(UserError(
+            self.tr("The workspace {folder} is not there.").format(folder=gone),
+            detail=self.tr("Until you open another one, runs and edits are kept in {folder}.").format(folder=paths.workspace()),
+            hint=self.tr("Connect its drive and start again, or say where it is now: File > Open workspace."),
+        ))  # fmt: skip
 
     # Drop anywhere
 
@@ -310,5 +339,5 @@ def _make_page(name: str, window: MainWindow) -> QWidget:
     from tlstudio.gui.pages.settings import SettingsPage
 
     page = SettingsPage(context, memory)
-    page.workspace_chosen.connect(window.set_workspace)
+    page.workspace_wanted.connect(window.ask_workspace)
     return page

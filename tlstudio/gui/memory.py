@@ -1,10 +1,11 @@
-"""What the window remembers between starts: geometry, theme and font size (an INI file), and what was opened last."""
+"""What the window remembers between starts: geometry, look and workspace (an INI file), and what was opened last."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from PySide6.QtCore import QByteArray, QSettings
@@ -80,6 +81,17 @@ class Memory:
     @points.setter
     def points(self, value: float) -> None:
         self._settings.setValue("look/points", value)
+
+    @property
+    def workspace(self) -> Path | None:
+        """The workspace that the user chose last; ``None`` where it was never another than the default one."""
+        value = self._settings.value("workspace/folder", "")
+        return Path(value) if isinstance(value, str) and value else None
+
+    @workspace.setter
+    def workspace(self, folder: Path) -> None:
+        self._settings.setValue("workspace/folder", str(folder))
+        self._settings.sync()  # a crash may come before Qt would write it
 
     def state(self, name: str) -> QByteArray | None:
         """Geometry of a window or splitter."""

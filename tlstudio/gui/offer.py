@@ -78,6 +78,7 @@ class Offer(QObject):
     def _offer(self, first: Standing | None, others: list[str]) -> None:
         self._first, self._others = first, others
         if first is None or self._context.run_active:
+            self.bar.hide()
             return
         from tlstudio.gui.pages.runs_model import title_of_run
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from PySide6.QtCore import QCoreApplication
 
@@ -71,7 +71,9 @@ def versions() -> str:
     return "\n".join(lines)
 
 
-def diagnostics(described: Described) -> str:
-    """Text to send along with a report; the user's home folder is shortened to ``~``."""
-    parts = [described.title, described.hint, described.detail, versions()]
-    return "\n\n".join(part for part in parts if part).replace(str(Path.home()), "~")
+def diagnostics(described: Described | None, more: Iterable[str] = ()) -> str:
+    """Text to send along with a report: a problem if there is one, versions, and more lines; without the user's name."""
+    from tlstudio.registry.diagnostics import without_names
+
+    problem = [] if described is None else [described.title, described.hint, described.detail]
+    return without_names("\n\n".join(part for part in (*problem, "\n".join((versions(), *more))) if part))

@@ -82,7 +82,7 @@ class Safety(QObject):
         """From now on, write the lines to the file; those until now as well. Without a writable folder, none are kept."""
         if self._listener is not None:
             return
-        from tlstudio.gui.log_file import write_to
+        from tlstudio.log_file import write_to
 
         try:
             self._log_folder.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from PySide6.QtWidgets import QStackedWidget, QWidget
 
+from tlstudio import paths
 from tlstudio.gui.main_window import PAGES, MainWindow
 from tlstudio.gui.widgets.background import run_in_background
 from tlstudio.gui.widgets.first_paint import after_first_paint
@@ -35,7 +36,16 @@ _DATA_FIRST_MS = 2000  # what opens slowly does not hold up torch for longer
 
 
 class Startup(QObject):
-    """Runs the steps; ``warm`` fires when torch is imported (or could not be)."""
+    """Runs the steps; ``warm`` fires when torch is imported (or could not be).
+
+    Args:
+        window: it is shown already, or soon.
+        open_path: images to open.
+        demo: open the sample, and show the Train page.
+        plugins_off: names of plugins not to load.
+        all_plugins_off: load only what ships.
+        remembered: the workspace, where it is the one of an earlier start and may be gone by now.
+    """
 
     warm = Signal()
 
@@ -47,12 +57,14 @@ class Startup(QObject):
         demo: bool,
         plugins_off: Iterable[str],
         all_plugins_off: bool,
+        remembered: Path | None = None,
     ) -> None:
         super().__init__(window)
         self._window = window
         self._demo = demo
         self._opens = demo or open_path is not None
         self._off, self._all_off = tuple(plugins_off), all_plugins_off
+        self._remembered = remembered
         self._plots = False
         self._warming = False
         if self._opens:
@@ -61,15 +73,18 @@ class Startup(QObject):
         after_first_paint(window, self._begin)
 
     def _begin(self) -> None:
-        off, all_off = self._off, self._all_off
+        off, all_off, remembered = self._off, self._all_off, self._remembered
         run_in_background(
             self,
-            lambda _task: _load(off, all_off),
+            lambda _task: _load(off, all_off, remembered),
             done=self._plugins_loaded,
             failed=self._window.context.problem.emit,
         )
 
-    def _plugins_loaded(self, catalog: Catalog) -> None:
+    def _plugins_loaded(self, found: tuple[Catalog, bool]) -> None:
+        catalog, workspace_there = found
+        if not workspace_there:  # before anything is read from it
+            self._window.without_workspace()
         self._window.context.set_catalog(catalog)
         self._import(_TRAIN_PARTS, self._plots_ready)
 
@@ -141,13 +156,13 @@ class Startup(QObject):
         self.warm.emit()
 
 
-def _load(off: tuple[str, ...], all_off: bool) -> Catalog:
-    """Load the plugins, and import what the Data page needs to show images."""
+def _load(off: tuple[str, ...], all_off: bool, remembered: Path | None) -> tuple[Catalog, bool]:
+    """Load the plugins, and import what the Data page needs to show images; also, whether the remembered workspace is there."""
     from tlstudio.registry import load_catalog
 
     catalog = load_catalog(off=off, all_off=all_off)
     importlib.import_module("tlstudio.gui.opening")
-    return catalog
+    return catalog, remembered is None or remembered == paths.workspace() or remembered.is_dir()
 
 
 def _parts(stack: QStackedWidget) -> list[QWidget]:

@@ -19,11 +19,12 @@ from PySide6.QtCore import QObject, QThread, Signal
 from tlstudio.api.config import TrainConfig
 from tlstudio.api.errors import UserError
 from tlstudio.api.events import Event, RateFound, RunFailed, RunFinished
-from tlstudio.engine.control import Control
+from tlstudio.engine.control import Control, Watcher
 from tlstudio.registry import Catalog
 
 if TYPE_CHECKING:
     from tlstudio.gui.pages.train_told import Told
+    from tlstudio.runs.store import RunInfo
 
 Runner = Callable[[TrainConfig, Catalog, Path, Control], "Iterator[Event | Told]"]
 """What trains: ``runner(config, catalog, workspace, control)`` yields the events of a run; of one that was going before,
@@ -63,6 +64,18 @@ def going_on(run: str, folder: Path, epochs: int | None) -> Runner:
     return runner
 
 
+def reproducing(run: RunInfo) -> Runner:
+    """The engine's way to do a run again as it was."""
+
+    def runner(_config: TrainConfig, catalog: Catalog, workspace: Path, control: Control) -> Iterator[Event | Told]:
+        from tlstudio.engine.reproduce import reproduce_run
+        from tlstudio.gui.pages.train_told import told_anew
+
+        return told_anew(reproduce_run(run, catalog, workspace, control))
+
+    return runner
+
+
 def queued(folder: Path) -> Runner:
     """The engine's way to train a run that waits for its turn; nobody else works off the queue meanwhile."""
 
@@ -87,6 +100,7 @@ def watching(folder: Path) -> Runner:
         from tlstudio.engine.follow import follow_run
         from tlstudio.gui.pages.train_told import told_anew
 
+        assert isinstance(control, Watcher)
         return told_anew(follow_run(folder, control, steps=_STEPS_WATCHED))
 
     return runner
@@ -146,7 +160,8 @@ class TrainThread(QThread):
                 run_id = event.run or run_id
                 ended = isinstance(event, RunFinished | RunFailed | RateFound)
                 self.event.emit(event)
-            if not ended and not self._arguments[3].left:
+            control = self._arguments[3]
+            if not ended and not (isinstance(control, Watcher) and control.left):
                 self.event.emit(RunFailed(run=run_id, error="The run ended without saying how."))
         except BaseException as error:  # noqa: BLE001 - left alone it would be lost and the window would wait for ever
             name = type(error).__name__

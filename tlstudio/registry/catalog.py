@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import ValidationError
 
 from tlstudio.api.backbone import BackboneSpec, Preprocessing
-from tlstudio.api.config import DataConfig, TrainConfig, problems_of
+from tlstudio.api.config import DataConfig, TrainConfig
 from tlstudio.api.conflicts import conflicts
 from tlstudio.api.dataset import DatasetSpec, ImageSet, Options
 from tlstudio.api.errors import ConfigError, DataError, Problem
 from tlstudio.api.freezing import FreezingSpec
 from tlstudio.api.images import Limits
 from tlstudio.api.observers import ObserverSpec
+from tlstudio.api.problems import problems_of
 from tlstudio.data.archives import is_archive, unpacked
 from tlstudio.data.moved import relocated
 from tlstudio.registry.presets import PRESETS, Situation, is_automatic, preset_for

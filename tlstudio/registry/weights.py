@@ -180,7 +180,10 @@ def _resolved(known: WeightSet) -> ResolvedWeights:
 def _of_run(run: RunInfo) -> ResolvedWeights:
     """The result of a run, with the hash that it was written with and the preprocessing that it learned with."""
     if not run.model_file.is_file():
-        raise WeightsError(f"The run {run.id} has no saved model.", hint="Choose a run that finished or was stopped.")
+        raise WeightsError(
+            f"The run {run.id} has no saved model.",
+            hint=f"Keep what it has learned so far: tlstudio runs keep {run.id}. Or choose a run that finished or was stopped.",
+        )
     try:
         about: dict[str, Any] = json.loads((run.folder / "model.json").read_bytes())
         values: dict[str, Any] = {

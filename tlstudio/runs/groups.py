@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -17,11 +17,18 @@ from tlstudio.api.config import TrainConfig, parse_config
 from tlstudio.api.errors import UserError
 from tlstudio.runs.spread import Spread, spread_of
 from tlstudio.runs.store import RunInfo, list_runs
+from tlstudio.runs.table import differing_settings
 
 Kind = Literal["seeds", "folds"]
 ACCURACY = "val_accuracy"
+_STAYS = ("completed", "running", "queued")
 _VARIES: dict[Kind, tuple[str, str]] = {"seeds": ("run", "seed"), "folds": ("data", "fold")}
 _ONE: dict[str, str] = {"seeds": "seed", "folds": "fold"}
+CAVEATS: dict[Kind, str] = {
+    "seeds": "All runs split the images the same way: the spread is that of training, not that of other images.",
+    "folds": "The runs share training images, so the true uncertainty is somewhat larger than this interval.",
+}
+"""How far a group's interval holds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +66,33 @@ class Group:
     accuracy: Spread | None
     differing: tuple[str, ...]
 
+    @property
+    def result(self) -> tuple[str, ...]:
+        """Sentences: mean and standard deviation of the accuracy, the interval of the mean, and how far that holds."""
+        spread = self.accuracy
+        if spread is None:
+            return ("No run is complete and has validation images: there is no accuracy to tell.",)
+        if spread.deviation is None or spread.low is None or spread.high is None:
+            return (f"Accuracy {_percent(spread.mean)} in the one run that is done; two are needed for a spread.",)
+        return (
+            f"Accuracy {_percent(spread.mean)} on average of {spread.n} runs, standard deviation "
+            f"{100 * spread.deviation:.1f} points.",
+            f"95 % interval of the mean: {_percent(spread.low)} to {_percent(spread.high)} "
+            f"(Student's t, {spread.n - 1} degree{'s' if spread.n > 2 else ''} of freedom).",
+            CAVEATS[self.kind],
+        )
+
+    def reservations(self, title: Callable[[str], str] = str) -> tuple[str, ...]:
+        """Sentences: what is not counted, and in what the runs differ; ``title`` names a setting."""
+        said = []
+        if self.others:
+            n = len(self.others)
+            said.append(f"Not counted: {n} {'run that is' if n == 1 else 'runs that are'} not complete, or done again later.")
+        if self.differing:
+            names = ", ".join(map(title, self.differing))
+            said.append(f"Mind that the runs differ in {names}: they do not repeat one configuration.")
+        return tuple(said)
+
 
 def plan_seeds(config: TrainConfig, count: int) -> list[Member]:
     """``count`` runs whose seeds count up from the configuration's own; the images are split the same way in all."""
@@ -82,6 +116,34 @@ def _member(config: TrainConfig, kind: Kind, number: int, update: Mapping[str, M
     asked = {name: fields for name, fields in asked.items() if fields}
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode("utf-8", "surrogateescape")).hexdigest()[:8]
     return Member(group=f"{kind}-{digest}", kind=kind, number=number, config=own)
+
+
+def plan_more(config: TrainConfig, kind: Kind, count: int, runs: Sequence[RunInfo]) -> list[Member]:
+    """As `plan_seeds` and `plan_folds`; where the seed is that of a run of the group, they count up from the group's first.
+
+    So a configuration that was taken from one of a group's runs means that group, not a second one half over it.
+    """
+    if kind == "folds":
+        return plan_folds(config, count)
+    group = plan_seeds(config, 1)[0].group
+    numbers = {run.group_number for run in runs if run.group == group and run.status in _STAYS}
+    seed = min(numbers) if config.run.seed in numbers else config.run.seed
+    return plan_seeds(config.model_copy(update={"run": config.run.model_copy(update={"seed": seed})}), count)
+
+
+def missing(members: Sequence[Member], runs: Sequence[RunInfo]) -> list[Member]:
+    """Those that are not done, do not wait in the queue and are not going."""
+    there = {(run.group, run.group_number) for run in runs if run.status in _STAYS}
+    return [member for member in members if (member.group, member.number) not in there]
+
+
+def repeats(run: RunInfo, config: TrainConfig) -> bool:
+    """Whether a run is one of those that repeat this configuration, whatever the seed or the fold in that is."""
+    if not run.group:
+        return False
+    kind = cast(Kind, run.group.partition("-")[0])
+    folds = int(run.config.get("data", {}).get("folds", 2))
+    return plan_more(config, kind, folds if kind == "folds" else 1, [run])[0].group == run.group
 
 
 def done(runs: Iterable[RunInfo], group: str) -> dict[int, RunInfo]:
@@ -122,15 +184,9 @@ def group_of(runs: Sequence[RunInfo]) -> Group:
         runs=tuple(counted.values()),
         others=tuple(run for run in runs if run not in counted.values()),
         accuracy=spread_of(figures) if figures else None,
-        differing=_differing([run.config for run in counted.values()], kind),
+        differing=tuple(name for name in differing_settings(tuple(counted.values())) if name != ".".join(_VARIES[kind])),
     )
 
 
-def _differing(configs: Sequence[Mapping[str, Any]], kind: Kind) -> tuple[str, ...]:
-    flat = [
-        {f"{section}.{field}": value for section, fields in config.items() for field, value in fields.items()}
-        for config in configs
-    ]
-    allowed = {".".join(_VARIES[kind]), "run.name"}
-    names = dict.fromkeys(name for settings in flat for name in settings if name not in allowed)
-    return tuple(name for name in names if any(settings.get(name) != flat[0].get(name) for settings in flat))
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"

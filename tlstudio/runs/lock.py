@@ -28,6 +28,8 @@ class _Holder(NamedTuple):
     host: str
     born: str
     """Tells the process from a later one of the same number; empty where nobody can."""
+    begins: bool = False
+    """Whether it was named before it has taken the lock."""
 
 
 def hold(folder: Path) -> AbstractContextManager[None]:
@@ -81,13 +83,13 @@ def name_holder(folder: Path, pid: int) -> None:
     """Say beforehand which process is about to work on a run, for whoever asks before it has begun."""
     if _born(pid) is not None:
         with contextlib.suppress(OSError):
-            _name(folder / HOLDER_FILE, pid)
+            _name(folder / HOLDER_FILE, pid, begins=True)
 
 
 def queue_holder(workspace: Path) -> str:
     """Who works off the queue, for people; empty where nobody does."""
     holder = _holder(workspace / QUEUE_HOLDER_FILE)
-    return "" if _lives(holder) is False else _for_people(holder)
+    return "" if _works(holder, workspace / QUEUE_LOCK_FILE) is False else _for_people(holder)
 
 
 def process_of(folder: Path) -> tuple[int, str] | None:
@@ -101,7 +103,7 @@ def is_held(folder: Path) -> bool | None:
     holder = _holder(folder / HOLDER_FILE)
     if holder is None:
         return False if (folder / LOCK_FILE).exists() else None
-    return _lives(holder)
+    return _works(holder, folder / LOCK_FILE)
 
 
 def _require_folder(folder: Path) -> None:
@@ -130,7 +132,7 @@ def _held(lock_file: Path, holder_file: Path, busy: Callable[[], UserError]) -> 
 
 
 def _acquired(lock_file: Path, holder_file: Path, busy: Callable[[], UserError]) -> Callable[[], object]:
-    """Take the lock; returns what lets go of it. Who holds it without a name does so for a moment, and is waited for."""
+    """Take the lock; returns what lets go of it. Where it is not sure who holds it, a moment is waited for."""
     from filelock import FileLock, Timeout
 
     lock = FileLock(lock_file, timeout=0, thread_local=False)
@@ -139,23 +141,53 @@ def _acquired(lock_file: Path, holder_file: Path, busy: Callable[[], UserError])
         try:
             lock.acquire()
         except Timeout:
-            if _lives(_holder(holder_file)) is not False or time.monotonic() > end:
+            holder = _holder(holder_file)
+            sure = holder is not None and (holder.born or holder.host != platform.node())
+            if (sure and _lives(holder) is not False) or time.monotonic() > end:
                 raise busy() from None
             time.sleep(_AGAIN)
         except (OSError, NotImplementedError):  # a file system that has no locks, or a lock that another user has made
-            if _lives(_holder(holder_file)):
+            holder = _holder(holder_file)
+            if holder is not None and holder.pid != os.getpid() and _lives(holder):  # itself may have been named beforehand
                 raise busy() from None
             return lambda: None
         else:
             return lock.release
 
 
-def _name(holder_file: Path, pid: int) -> None:
-    safe_io.write_json(holder_file, {"pid": pid, "host": platform.node(), "born": _born(pid) or ""})
+def _name(holder_file: Path, pid: int, *, begins: bool = False) -> None:
+    about = _Holder(pid, platform.node(), _born(pid) or "", begins)
+    safe_io.write_json(holder_file, about._asdict())
 
 
 def _for_people(holder: _Holder | None) -> str:
     return "" if holder is None else f"process {holder.pid} on {holder.host}"
+
+
+def _works(holder: _Holder | None, lock_file: Path) -> bool | None:
+    """Whether a holder is at work; ``None`` where only a heartbeat can tell.
+
+    Where a process cannot be told from a later one of its number, as on Windows and macOS, the lock tells: the kernel has freed
+    that of a process which died.
+    """
+    lives = _lives(holder)
+    if holder is None or not lives or holder.born:
+        return lives
+    return None if holder.begins else _is_locked(lock_file)
+
+
+def _is_locked(lock_file: Path) -> bool:
+    from filelock import FileLock, Timeout
+
+    if not lock_file.exists():
+        return True  # there are no locks here: its name must do
+    lock = FileLock(lock_file, timeout=0, thread_local=False)
+    try:
+        lock.acquire()
+    except (Timeout, OSError, NotImplementedError):
+        return True
+    lock.release()
+    return False
 
 
 def _lives(holder: _Holder | None) -> bool | None:
@@ -186,6 +218,6 @@ def _born(pid: int) -> str | None:
 def _holder(file: Path) -> _Holder | None:
     try:
         about = json.loads(file.read_bytes())
-        return _Holder(int(about["pid"]), str(about["host"]), str(about.get("born", "")))
+        return _Holder(int(about["pid"]), str(about["host"]), str(about.get("born", "")), bool(about.get("begins")))
     except (OSError, ValueError, KeyError, TypeError):
         return None

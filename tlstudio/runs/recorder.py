@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -29,18 +29,41 @@ def record(events: Iterable[Event], folder: Path, *, resumed: bool = False, pati
         patiently: does what writes, perhaps again, and yields what is then to be told; not recorded.
         resumed: the run goes on: nothing is written before `RunResumed`, so that a run which cannot go on stays as it was.
     """
-    with ExitStack() as stack:
-        file: IO[bytes] | None = None
-
-        def open_file() -> None:
-            nonlocal file
-            file = stack.enter_context(safe_io.open_append(folder / EVENTS_FILE))
-
+    with contextlib.closing(_Story(folder / EVENTS_FILE)) as story:
+        writes = not resumed
         for event in events:
-            if file is None and (not resumed or isinstance(event, RunResumed)):
-                yield from patiently(open_file)
-            if file is not None and not isinstance(event, Progress):  # which tells nothing afterwards
-                yield from patiently(partial(safe_io.append, file, event.model_dump_json().encode() + b"\n"))
+            writes = writes or isinstance(event, RunResumed)
+            if writes and not isinstance(event, Progress):  # which tells nothing afterwards
+                yield from patiently(partial(story.append, event.model_dump_json().encode() + b"\n"))
                 if isinstance(event, _DURABLE):  # apart: what could not be synced is not written again
-                    yield from patiently(partial(safe_io.sync, file))
+                    yield from patiently(story.sync)
             yield event
+
+
+class _Story:
+    """The file of a run's events. After a failure it is opened anew: what was open on a drive that was gone stays useless."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: IO[bytes] | None = None
+
+    def append(self, line: bytes) -> None:
+        self._do(lambda file: safe_io.append(file, line))
+
+    def sync(self) -> None:
+        self._do(safe_io.sync)
+
+    def close(self) -> None:
+        if self._file is not None:
+            with contextlib.suppress(OSError):  # what was written is written
+                self._file.close()
+            self._file = None
+
+    def _do(self, action: Callable[[IO[bytes]], object]) -> None:
+        try:
+            if self._file is None:
+                self._file = safe_io.open_append(self._path)
+            action(self._file)
+        except OSError:
+            self.close()
+            raise

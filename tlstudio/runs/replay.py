@@ -10,8 +10,6 @@ from pydantic import ValidationError
 from tlstudio.api.events import Event, parse_event
 
 EVENTS_FILE = "events.jsonl"
-
-
 _STEP = b'"event":"StepDone"'
 
 
@@ -32,9 +30,18 @@ def read_events(folder: Path, *, steps: bool = True, until: int | None = None) -
             place += len(line)
             if until is not None and place > until:
                 return
-            if not steps and _STEP in line:
-                continue
-            try:
-                yield parse_event(line)
-            except ValidationError:
-                continue
+            if (steps or not is_step(line)) and (event := event_of(line)) is not None:
+                yield event
+
+
+def event_of(line: bytes) -> Event | None:
+    """The event of a line; ``None`` where it is torn."""
+    try:
+        return parse_event(line)
+    except ValidationError:
+        return None
+
+
+def is_step(line: bytes) -> bool:
+    """Whether a line is a `StepDone`, without parsing it."""
+    return _STEP in line

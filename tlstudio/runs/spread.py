@@ -41,14 +41,14 @@ def spread_of(values: Sequence[float]) -> Spread:
     return Spread(n=n, mean=mean, deviation=deviation, low=max(0.0, mean - reach), high=min(1.0, mean + reach))
 
 
-def t_quantile(freedom: int, confidence: float = CONFIDENCE) -> float:
-    """How many standard errors to each side hold this share of Student's t, for ``freedom`` = 1, 2, … degrees of freedom."""
+def t_quantile(freedom: int) -> float:
+    """How many standard errors to each side hold `CONFIDENCE` of Student's t, for ``freedom`` = 1, 2, … degrees of freedom."""
     low, high = 0.0, 1.0
-    while _share_within(high, freedom) < confidence:
+    while _share_within(high, freedom) < CONFIDENCE:
         high *= 2
     for _ in range(80):
         middle = (low + high) / 2
-        low, high = (middle, high) if _share_within(middle, freedom) < confidence else (low, middle)
+        low, high = (middle, high) if _share_within(middle, freedom) < CONFIDENCE else (low, middle)
     return (low + high) / 2
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from tlstudio.runs.checkpoints import FORMAT, newest_intact, read_meta, step_of
 from tlstudio.runs.replay import EVENTS_FILE
-from tlstudio.runs.store import RunInfo, read_run, runs_folder
+from tlstudio.runs.store import RunInfo, read_run, run_folders
 
 _LOOKED_AT = 30  # an interrupted run that is older than so many others is nobody's concern any more
 _TAIL = 2**16
@@ -71,12 +72,9 @@ def broken_off(workspace: Path, left: Collection[str] = ()) -> list[RunInfo]:
 def _newest(workspace: Path) -> Iterator[Path]:
     """Run folders, those on which somebody worked last first."""
     worked: list[tuple[float, Path]] = []
-    try:
-        for entry in runs_folder(workspace).iterdir():
-            if not entry.name.startswith(".") and (entry / "run.json").is_file():
-                worked.append(((entry / "run.json").stat().st_mtime, entry))
-    except OSError:
-        pass
+    for entry in run_folders(workspace):
+        with contextlib.suppress(OSError):  # it is no run, or was just taken away
+            worked.append(((entry / "run.json").stat().st_mtime, entry))
     return (folder for _, folder in sorted(worked, reverse=True)[:_LOOKED_AT])
 
 

@@ -1,7 +1,7 @@
 """Run folders: create, list, find, delete. Knows files only; every file is written through `tlstudio.safe_io`.
 
 <workspace>/runs/<date>_<backbone>_<dataset>_<id>/
-  run.json  config.json  split.json  edits.jsonl  events.jsonl  notes.json  queued.json  log.txt
+  run.json  config.json  split.json  plan.json  edits.jsonl  events.jsonl  notes.json  queued.json  log.txt
   ckpt/  model.safetensors  model.json
 """
 
@@ -28,6 +28,7 @@ from tlstudio.runs.notes import read_notes
 from tlstudio.runs.replay import read_events
 
 Status = Literal["completed", "stopped", "cancelled", "failed", "interrupted", "running", "queued"]
+SPLIT_FILE, PLAN_FILE = "split.json", "plan.json"
 QUEUED_FILE = "queued.json"
 """In the folder of a run that waits for its turn; has its place in the order."""
 
@@ -116,9 +117,8 @@ def create_run(workspace: Path, config: TrainConfig, about: dict[str, Any], *, p
 
 def list_runs(workspace: Path) -> list[RunInfo]:
     """All readable runs, newest first; a folder that is no run is passed over."""
-    try:
-        folders = [entry for entry in runs_folder(workspace).iterdir() if entry.is_dir() and not entry.name.startswith(".")]
-    except OSError:
+    folders = [entry for entry in run_folders(workspace) if entry.is_dir()]
+    if not folders:
         return []
     from tlstudio.runs.summaries import Summaries
 
@@ -129,13 +129,20 @@ def list_runs(workspace: Path) -> list[RunInfo]:
     return sorted(runs, key=lambda info: info.created, reverse=True)
 
 
+def run_folders(workspace: Path) -> list[Path]:
+    """What may be run folders: all entries but hidden ones, which are not finished; none where there is no workspace."""
+    try:
+        return [entry for entry in runs_folder(workspace).iterdir() if not entry.name.startswith(".")]
+    except OSError:
+        return []
+
+
 def recent_backbones(workspace: Path, runs: int = 20) -> tuple[str, ...]:
     """Qualified names of the networks of the newest runs, the last used first. Reads their settings alone."""
-    try:
-        entries = [entry for entry in runs_folder(workspace).iterdir() if not entry.name.startswith(".")]
-        folders = [(entry.stat().st_ctime, entry) for entry in entries]
-    except OSError:
-        return ()
+    folders: list[tuple[float, Path]] = []
+    for entry in run_folders(workspace):
+        with contextlib.suppress(OSError):  # it was just taken away
+            folders.append((entry.stat().st_ctime, entry))
     found: dict[str, None] = {}
     for _, folder in sorted(folders, reverse=True)[:runs]:
         try:
@@ -210,12 +217,14 @@ def find_run(workspace: Path, text: str) -> RunInfo | None:
     Raises:
         UserError: the beginning fits more than one run.
     """
-    folder = Path(text).expanduser()
-    if (folder / "run.json").is_file():
-        return read_run(folder)
     if not text:
         return None
-    matches = [run for run in list_runs(workspace) if run.id.startswith(text) or run.folder.name.startswith(text)]
+    folder = Path(os.path.expanduser(text))
+    if (folder / "run.json").is_file():
+        return read_run(folder)
+    named = [entry for entry in run_folders(workspace) if _may_be(entry.name, text)]
+    runs = [run for entry in named if (run := read_run(entry)) is not None] or list_runs(workspace)  # one may be renamed
+    matches = [run for run in runs if run.id.startswith(text) or run.folder.name.startswith(text)]
     exact = [run for run in matches if text in {run.id, run.folder.name}]
     if len(exact or matches) > 1:
         raise UserError(
@@ -225,6 +234,11 @@ def find_run(workspace: Path, text: str) -> RunInfo | None:
         )
     found = exact or matches
     return found[0] if found else None
+
+
+def _may_be(name: str, text: str) -> bool:
+    """Whether this may be the folder of the run that is meant: its name ends in the id, as `create_run` made it."""
+    return name.startswith(text) or name.rpartition("_")[2].startswith(text)
 
 
 def require_run(workspace: Path, text: str) -> RunInfo:

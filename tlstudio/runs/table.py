@@ -37,6 +37,8 @@ FIELDS: dict[str, Callable[[RunInfo], Value]] = {
     "notes": lambda run: run.notes,
     "tags": lambda run: ", ".join(run.tags),
     "parent": lambda run: run.parent,
+    "group": lambda run: run.group,
+    "group_number": lambda run: run.group_number if run.group else None,
     "started": lambda run: time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(run.created)),
     "id": lambda run: run.id,
 }

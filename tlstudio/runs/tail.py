@@ -8,12 +8,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from tlstudio.api.events import Event, parse_event
-from tlstudio.runs.replay import EVENTS_FILE
-
-_STEP = b'"event":"StepDone"'
+from tlstudio.api.events import Event
+from tlstudio.runs.replay import EVENTS_FILE, event_of, is_step
 
 
 class Tail:
@@ -35,7 +31,7 @@ class Tail:
         lines, replaced = self._lines()
         if self._steps is not None and lines:
             lines, self._steps = _thinned(lines, self._steps), None
-        events = [event for line in lines if (event := _parsed(line)) is not None]
+        events = [event for line in lines if (event := event_of(line)) is not None]
         if replaced:
             events = [event for event in events if event.time > self._newest]
         if events:
@@ -62,20 +58,13 @@ class Tail:
         return data[:whole].splitlines(), replaced
 
 
-def _parsed(line: bytes) -> Event | None:
-    try:
-        return parse_event(line)
-    except ValidationError:
-        return None
-
-
 def _thinned(lines: list[bytes], most: int) -> list[bytes]:
-    count = sum(_STEP in line for line in lines)
+    count = sum(map(is_step, lines))
     if count <= most:
         return lines
     kept, seen = [], 0
     for line in lines:
-        if _STEP in line:
+        if is_step(line):
             seen += 1
             if seen * most // count == (seen - 1) * most // count:
                 continue

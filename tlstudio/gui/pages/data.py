@@ -107,6 +107,16 @@ class DataPage(QWidget):
             progress=self._show_progress,
         )
 
+    def open_again(self) -> None:
+        """Open what is open, or about to be, as it stands in the workspace now: with the edits and splits that lie there."""
+        coming = self._opening is not None and self._opening.running and not self._opening.cancelled
+        config = self._wanted if coming else self.opened.config if self.opened is not None else None
+        if config is not None:
+            from tlstudio.api.config import SPLIT_FIELDS, DataConfig
+
+            usual = DataConfig()
+            self.open_config(config.model_copy(update={name: getattr(usual, name) for name in SPLIT_FIELDS}))
+
     def open_when_ready(self, path: Path | None, *, behind: bool = False) -> None:
         """Open a path, or the sample, once the plugins are loaded, unless the user cancels or opens something else by then.
 

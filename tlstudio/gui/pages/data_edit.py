@@ -12,6 +12,7 @@ from tlstudio.api.images import printable
 from tlstudio.data.curation import Curation
 from tlstudio.data.edits import Edit, Exclude, MoveToSplit, Relabel, RenameClass, Tag, Together
 from tlstudio.gui import theme
+from tlstudio.gui.widgets.background import run_in_background
 
 _IN_MENU = 40  # classes beyond are chosen from a list
 
@@ -34,6 +35,21 @@ class Editing(QObject):
     def begin(self, curation: Curation | None) -> None:
         """Edit these from now on."""
         self.curation = curation
+
+    def look(self) -> None:
+        """See in the background whether another program edited the same images, and take that in."""
+        curation = self.curation
+        if curation is not None:
+            run_in_background(self, lambda _task: curation.journal.is_behind(), done=lambda behind: behind and self._catch_up())
+
+    def _catch_up(self) -> None:
+        try:
+            new = self.curation is not None and self.curation.catch_up()
+        except OSError:
+            return  # its drive is gone: whoever edits next says so
+        if new:
+            self.said.emit(self.tr("Edits that another program made are shown now"))
+            self.changed.emit()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -175,15 +191,16 @@ class Editing(QObject):
         return (self.tr("training"), self.tr("validation"), self.tr("test"))[split]
 
     def _travel(self, step: Callable[[], Edit | None] | None, words: str, nothing: str) -> None:
-        if step is None:
+        if step is None or self.curation is None:
             return
+        before = self.curation.edits
         try:
             edit = step()
         except OSError as error:
             self.failed.emit(error)
             return
         self.said.emit(nothing if edit is None else words.format(what=self._describe(edit)))
-        if edit is not None:
+        if self.curation.edits != before:  # another program's may be among them
             self.changed.emit()
 
     def _describe(self, edit: Edit) -> str:

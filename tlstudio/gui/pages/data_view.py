@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PySide6.QtCore import QPoint, Qt, QUrl, Signal, Slot
-from PySide6.QtGui import QAction, QDesktopServices, QKeySequence
+from PySide6.QtCore import QEvent, QPoint, Qt, QUrl, Signal, Slot
+from PySide6.QtGui import QAction, QDesktopServices, QKeySequence, QShowEvent
 from PySide6.QtWidgets import QMenu, QStackedWidget, QVBoxLayout, QWidget
 
 from tlstudio.api.dataset import UNLABELLED
@@ -91,6 +91,17 @@ class DataView(QWidget):
         self.scan.begin(opened)
         if self._context.run_active:
             self.scan.cancel()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """The page comes up: another program may have edited these images meanwhile."""
+        super().showEvent(event)
+        self.editing.look()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """The window comes to the front: as before."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.ActivationChange and self.isActiveWindow() and self.isVisible():
+            self.editing.look()
 
     # Looking
 

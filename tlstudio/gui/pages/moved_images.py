@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from tlstudio.api.dataset import SPLIT_NAMES
 from tlstudio.data.moved import Move, count_found, remember, widest
 from tlstudio.gui.context import AppContext
 from tlstudio.gui.widgets.background import run_in_background
-from tlstudio.runs.store import runs_folder
+from tlstudio.runs.image_paths import image_paths
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,19 +105,7 @@ class MovedImages(QObject):
 def look(path: str, new: str, workspace: Path, run: Path | None) -> Found:
     """What a new place has; reads the disk."""
     move = widest(path, new)
-    return Found(move=move, images=_images(new, run), paths=count_found(move, [path, *_paths_of_runs(workspace)]))
-
-
-def _paths_of_runs(workspace: Path) -> Iterable[str]:
-    """Where the runs of a workspace have their images."""
-    try:
-        folders = [entry for entry in runs_folder(workspace).iterdir() if not entry.name.startswith(".")]
-    except OSError:
-        return
-    for folder in folders:
-        path = _from_json(folder / "config.json", lambda config: config["data"]["path"])
-        if isinstance(path, str):
-            yield path
+    return Found(move=move, images=_images(new, run), paths=count_found(move, [path, *image_paths(workspace)]))
 
 
 def _images(new: str, run: Path | None) -> tuple[int, int]:

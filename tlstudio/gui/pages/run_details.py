@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 
-from PySide6.QtCore import Signal, Slot
+from PySide6.QtCore import QUrl, Signal, Slot
 from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import (
     QButtonGroup,
@@ -24,6 +24,7 @@ from PySide6.QtWidgets import (
 
 from tlstudio.gui import theme
 from tlstudio.gui.pages.run_difference import DifferenceTable, names_of
+from tlstudio.gui.pages.run_group import RUN_LINK, group_html
 from tlstudio.gui.pages.run_notes import NotesEdit
 from tlstudio.gui.pages.run_replay import Replay, Replays
 from tlstudio.gui.pages.run_text import run_html
@@ -33,6 +34,7 @@ from tlstudio.gui.widgets.overlay import OverlaidRun, OverlayCurves
 from tlstudio.gui.widgets.plots import RunCurves
 from tlstudio.gui.widgets.run_looks import run_looks
 from tlstudio.gui.widgets.stage_strip import StageStrip
+from tlstudio.runs.groups import Group
 from tlstudio.runs.store import RunInfo
 
 AT_MOST = 100
@@ -45,27 +47,30 @@ class RunDetails(QWidget):
     problem = Signal(object)
     looks_changed = Signal(object)
     """dict of id to `RunLook`: how runs are drawn beside each other; empty where one is alone."""
+    group_wanted = Signal()
+    """All runs of the group that is shown shall be chosen."""
+    run_wanted = Signal(object)
+    """str: the run with this id shall be chosen."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._task: Task | None = None
         self._runs: tuple[RunInfo, ...] = ()
         self._left_out = 0
+        self._group: Group | None = None
         self._shown: list[Replay] = []
         self._replays = Replays()
         self.strip = StageStrip(self)
         self.curves = RunCurves(self)
         self.notes = NotesEdit(self)
-        self.text = QTextBrowser(self)
-        self.text.setAccessibleName(self.tr("Settings and remarks of the run"))
-        self.text.setOpenLinks(False)
+        self.text = self._browser(self.tr("Settings and remarks of the run"))
         self._title = QLabel(self)
         self._title.setProperty("role", "section")
         self._title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self._plots = QStackedWidget(self)
         self._plots.addWidget(self.curves)
         self.curves.problem.connect(self.problem)
-        theme.changed.connect(self._restyle)
+        theme.changed.connect(self._show_text)
         self._make_tabs()
         self._arrange()
 
@@ -73,9 +78,15 @@ class RunDetails(QWidget):
     def overlay(self) -> OverlayCurves:
         """The curves of several runs; made when they are first asked for."""
         overlay = OverlayCurves(self)
+        overlay.put_below_legend(self.group_text)
         self._plots.addWidget(overlay)
         self._controls.setLayout(overlay.controls)
         return overlay
+
+    @cached_property
+    def group_text(self) -> QTextBrowser:
+        """What several runs of one group say together; made when it is first asked for."""
+        return self._browser(self.tr("Result of the group"))
 
     @cached_property
     def difference(self) -> DifferenceTable:
@@ -89,12 +100,17 @@ class RunDetails(QWidget):
         """Whether something is being read."""
         return self._task is not None
 
-    def show_runs(self, runs: Sequence[RunInfo]) -> None:
-        """Show these runs; their events are read in the background."""
+    def show_runs(self, runs: Sequence[RunInfo], group: Group | None = None) -> None:
+        """Show these runs; their events are read in the background.
+
+        Args:
+            runs: the chosen ones.
+            group: the one that all of them belong to.
+        """
         if self._task is not None:
             self._task.cancel()
             self._task = None
-        before, self._runs = self._runs, tuple(runs[:AT_MOST])
+        before, self._runs, self._group = self._runs, tuple(runs[:AT_MOST]), group
         self._left_out = len(runs) - len(self._runs)
         self.notes.show_run(runs[0] if len(runs) == 1 else None)
         if not self._runs:
@@ -143,7 +159,7 @@ class RunDetails(QWidget):
         else:
             self._title.setText(self.tr("Choose a run to see its curves; several, to compare them."))
             self.curves.clear()
-            self.text.clear()
+        self._show_text()
         self.looks_changed.emit(run_looks([run.id for run in self._runs]) if several else {})
         self._choose_view()
 
@@ -152,7 +168,24 @@ class RunDetails(QWidget):
         self.curves.set_data(found.curves)
         self.strip.set_stages(found.stages)
         self.strip.set_placeholder(self.tr("The run ended before the network was built."))
-        self.text.setHtml(run_html(run, found, self))
+
+    @Slot()
+    def _show_text(self) -> None:
+        """Of one run all that is known, its group included; of several their group's result."""
+        group = "" if self._group is None else group_html(self._group, {run.id for run in self._runs}, self)
+        if len(self._shown) > 1:
+            self.group_text.setHtml(group)
+            self.group_text.setVisible(bool(group))
+        else:
+            self.text.setHtml(run_html(self._runs[0], self._shown[0], self, group) if self._shown else "")
+
+    @Slot(QUrl)
+    def _link_clicked(self, link: QUrl) -> None:
+        target = link.toString()
+        if target.startswith(RUN_LINK):
+            self.run_wanted.emit(target.removeprefix(RUN_LINK))
+        else:
+            self.group_wanted.emit()
 
     @Slot()
     def _choose_view(self) -> None:
@@ -164,9 +197,12 @@ class RunDetails(QWidget):
         else:
             self._plots.setCurrentWidget(self.overlay if several else self.curves)
 
-    def _restyle(self, _now: object) -> None:
-        if len(self._shown) == 1:
-            self.text.setHtml(run_html(self._runs[0], self._shown[0], self))
+    def _browser(self, name: str) -> QTextBrowser:
+        browser = QTextBrowser(self)
+        browser.setAccessibleName(name)
+        browser.setOpenLinks(False)
+        browser.anchorClicked.connect(self._link_clicked)
+        return browser
 
     def _make_tabs(self) -> None:
         self._controls = QWidget(self)

@@ -6,7 +6,7 @@ Whether its newest checkpoint is intact is looked at in the background.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QCoreApplication, QObject, Qt, Slot
@@ -20,6 +20,7 @@ from tlstudio.gui.context import AppContext, GoOn
 from tlstudio.gui.pages.moved_images import MovedImages
 from tlstudio.gui.pages.run_images import show_images_of
 from tlstudio.gui.widgets.background import Task, run_in_background
+from tlstudio.registry import Catalog
 from tlstudio.runs.standing import Standing, standing_of
 from tlstudio.runs.store import RunInfo
 
@@ -53,8 +54,20 @@ class GoingOn(QObject):
         dialog.finished.connect(dialog.deleteLater)
         dialog.open()
 
+    def keep(self, run: RunInfo, then: Callable[[], object]) -> None:
+        """Make a model of what a run that broke off has learned; in the background, since torch may not be there yet."""
+        catalog, workspace = self._context.catalog, self._context.workspace
+        if catalog is not None:
+            run_in_background(
+                self, lambda _task: _kept(run.folder, catalog, workspace), done=lambda _file: then(),
+                failed=self._context.problem.emit,
+            )  # fmt: skip
+
     def continue_with(self, run: RunInfo) -> None:
         """Fill the Train page with the run's settings and its result as weights, to be changed before a new run begins."""
+        if not run.model_file.is_file():
+            self.keep(run, lambda: self.continue_with(run))
+            return
         try:
             config = continued(run)
         except ConfigError as error:
@@ -95,6 +108,10 @@ class GoingOnBar(QFrame):
             self.tr("Continue with other settings …"), "git-branch",
             self.tr("Begin a new run from this run's model: its settings fill the Train page, to be changed"),
         )  # fmt: skip
+        self.keep = _button(
+            self.tr("Keep the model"), "floppy-disk",
+            self.tr("Make a model of what it has learned so far, to predict and to evaluate with; it can go on all the same"),
+        )  # fmt: skip
         self.find = _button(
             self.tr("Find the images …"), "magnifying-glass", self.tr("Say where the folder of this run's images is now")
         )
@@ -103,10 +120,11 @@ class GoingOnBar(QFrame):
         layout = QHBoxLayout(self)
         layout.setContentsMargins(2 * theme.GRID, 4, 2 * theme.GRID, 4)
         layout.setSpacing(theme.GRID)
-        for widget in (picture, self.text, self.find, self.resume, self.extend, self.other):
+        for widget in (picture, self.text, self.find, self.resume, self.extend, self.keep, self.other):
             layout.addWidget(widget, 1 if widget is self.text else 0)
         self.resume.clicked.connect(self.go_on)
         self.extend.clicked.connect(self.go_on)
+        self.keep.clicked.connect(self.keep_model)
         self.other.clicked.connect(self.continue_with)
         context.run_active_changed.connect(lambda _active: self._enable())
         context.catalog_changed.connect(lambda _catalog: self._enable())
@@ -148,11 +166,13 @@ class GoingOnBar(QFrame):
             )  # fmt: skip
 
     def can(self, what: str) -> bool:
-        """Whether resume, extend or continue is possible now."""
+        """Whether resume, extend, keep or continue is possible now."""
+        if what == "keep":
+            return self._run is not None and self._context.catalog is not None and self._may_keep()
         if not self._actions.possible() or self._run is None:
             return False
         if what == "continue":
-            return self._run.status != "running" and self._run.model_file.is_file()
+            return self._has_model() or self._may_keep()
         return self.standing is not None and not self._gone and self.standing.finished == (what == "extend")
 
     @Slot()
@@ -169,6 +189,23 @@ class GoingOnBar(QFrame):
         if self.can("continue") and self._run is not None:
             self._actions.continue_with(self._run)
 
+    @Slot()
+    def keep_model(self) -> None:
+        """Make a model of what the run has learned so far."""
+        if self.can("keep") and self._run is not None:
+            self.keep.setEnabled(False)
+            self._actions.keep(self._run, self._model_kept)
+
+    def _model_kept(self) -> None:
+        self._look()
+        self._context.runs_changed.emit()
+
+    def _has_model(self) -> bool:
+        return self._run is not None and self._run.status != "running" and self._run.model_file.is_file()
+
+    def _may_keep(self) -> bool:
+        return self.standing is not None and self.standing.step > 0 and not self._has_model()
+
     def _looked(self, standing: Standing | None, gone: str) -> None:
         self._looking = None
         self._show(standing, gone)
@@ -181,19 +218,25 @@ class GoingOnBar(QFrame):
     def _show(self, standing: Standing | None, gone: str = "") -> None:
         self.standing, self._gone = standing, gone
         self.find.setVisible(bool(gone))
-        model = self._run is not None and self._run.status != "running" and self._run.model_file.is_file()
         self.text.setText(where_text(standing) if standing is not None else "")
         self.text.setToolTip(self.text.text())
         if standing is not None:
             self.resume.setText(self.tr("Resume") if standing.step else self.tr("Begin anew"))
         self.resume.setVisible(standing is not None and not standing.finished and not gone)
         self.extend.setVisible(standing is not None and standing.finished and not gone)
-        self.other.setVisible(model)
+        self.keep.setVisible(self._may_keep())
+        self.other.setVisible(self._has_model() or self._may_keep())
         self._enable()
 
     def _enable(self) -> None:
-        for button, what in ((self.resume, "resume"), (self.extend, "extend"), (self.other, "continue")):
+        for button, what in ((self.resume, "resume"), (self.extend, "extend"), (self.keep, "keep"), (self.other, "continue")):
             button.setEnabled(self.can(what))
+
+
+def _kept(folder: Path, catalog: Catalog, workspace: Path) -> Path:
+    from tlstudio.engine.keep import keep_model
+
+    return keep_model(folder, catalog, workspace)
 
 
 def gone(run: RunInfo, workspace: Path) -> str:

@@ -17,8 +17,15 @@ from tlstudio.gui.widgets.form import fields_of
 from tlstudio.runs.store import RunInfo
 
 
-def run_html(run: RunInfo, found: Replay, widget: QWidget) -> str:
-    """Facts, remarks and settings of a run as simple rich text."""
+def run_html(run: RunInfo, found: Replay, widget: QWidget, group: str = "") -> str:
+    """Facts, remarks and settings of a run as simple rich text.
+
+    Args:
+        run: which one.
+        found: what it told.
+        widget: whose words these are.
+        group: what is to be said of the group that it belongs to.
+    """
     tr, muted = widget.tr, theme.colors().muted.name()
     parts: list[str] = []
     facts = [(tr("Status"), status_text(run.status)), (tr("Id"), run.id)]
@@ -32,7 +39,7 @@ def run_html(run: RunInfo, found: Replay, widget: QWidget) -> str:
             (tr("Images"), images),
             (tr("Classes"), _some(found.prepared.classes)),
         ]
-    parts.append(_table(facts, muted))
+    parts += [_table(facts, muted), group]
     if found.failure is not None:
         text = "<br>".join(html.escape(line) for line in (found.failure.error, found.failure.hint) if line)
         parts.append(f"<p style='color:{theme.colors().error.name()}'>{text}</p>")

@@ -7,19 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt, QTimer, QUrl, Slot
-from PySide6.QtGui import QAction, QDesktopServices, QKeySequence, QShortcut, QShowEvent
+from PySide6.QtGui import QDesktopServices, QKeySequence, QShortcut, QShowEvent
 from PySide6.QtWidgets import QFileDialog, QMessageBox, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from tlstudio.api.config import parse_config
 from tlstudio.api.errors import ConfigError
-from tlstudio.gui import theme
 from tlstudio.gui.context import AppContext
 from tlstudio.gui.memory import Memory
 from tlstudio.gui.pages.run_details import RunDetails
 from tlstudio.gui.pages.run_going_on import GoingOnBar, above
+from tlstudio.gui.pages.run_group import group_of_chosen
 from tlstudio.gui.pages.run_images import show_images_of
 from tlstudio.gui.pages.runs_bar import RunsBar
 from tlstudio.gui.pages.runs_edit import RunEdits
+from tlstudio.gui.pages.runs_menu import make_menu
 from tlstudio.gui.pages.runs_model import RunFilter, RunTable, title_of_run
 from tlstudio.gui.pages.runs_reproduce import Reproducer
 from tlstudio.gui.pages.runs_view import RunsView
@@ -94,7 +95,7 @@ class RunsPage(QWidget):
         """Whether an action is possible now, with the chosen runs or with these.
 
         Args:
-            what: predict, evaluate, reproduce, again, reveal, export, delete, notes, tags, compare, judge.
+            what: predict, evaluate, reproduce, again, reveal, export, delete, notes, tags, group, compare, judge.
             runs: those that are chosen, where the caller knows them already.
         """
         runs = self.chosen() if runs is None else runs
@@ -109,6 +110,9 @@ class RunsPage(QWidget):
             return len(runs) == 2 and all(info.model_file.is_file() for info in runs)
         if what == "delete":
             return bool(runs) and all(info.status != "running" for info in runs)
+        if what == "group":
+            names = {info.group for info in runs}
+            return len(names) == 1 and "" not in names and sum(info.group in names for info in self.table.runs) > len(runs)
         if what == "export":
             return self.proxy.rowCount() > 0
         return len(runs) > 1 if what == "compare" else run is not None
@@ -157,6 +161,14 @@ class RunsPage(QWidget):
         """Open the chosen run's folder in the file manager."""
         if self.can("reveal"):
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.chosen()[0].folder)))
+
+    @Slot()
+    def choose_group(self) -> None:
+        """Choose all runs of the group that the chosen ones belong to."""
+        if self.can("group"):
+            name = self.chosen()[0].group
+            self.bar.clear()
+            self.view.choose([run.id for run in self.table.runs if run.group == name])
 
     @Slot()
     def compare(self) -> None:
@@ -255,7 +267,7 @@ class RunsPage(QWidget):
 
     @Slot()
     def _show_chosen(self) -> None:
-        self.details.show_runs(self.chosen())
+        self.details.show_runs(self.chosen(), group_of_chosen(self.chosen(), self.table.runs))
         self.going_on.show_runs(self.chosen())
         self._update_buttons()
 
@@ -313,6 +325,8 @@ class RunsPage(QWidget):
         context.catalog_changed.connect(lambda _catalog: self._update_buttons())
         self.details.problem.connect(context.problem)
         self.details.looks_changed.connect(self.table.set_looks)
+        self.details.group_wanted.connect(self.choose_group)
+        self.details.run_wanted.connect(self.show_run)
         self.details.notes.written.connect(self.edits.say)
         self.table.written.connect(self.edits.say)
         self.edits.said.connect(self._said)
@@ -323,32 +337,9 @@ class RunsPage(QWidget):
         view.chosen_changed.connect(self._selection_changed)
         view.opened.connect(self.open_chosen)
         view.delete_wanted.connect(self.ask_delete)
-        self._menu = {
-            name: self._action(title, icon, run)
-            for name, title, icon, run in (
-                ("watch", self.tr("Watch"), "eye", self.open_chosen),
-                ("predict", self.tr("Predict"), "image", self.predict),
-                ("evaluate", self.tr("Evaluate"), "chart-bar", self.evaluate),
-                ("compare", self.tr("Differences"), "git-diff", self.compare),
-                ("judge", self.tr("Compare models"), "scales", self.judge),
-                ("reproduce", self.tr("Reproduce"), "repeat", self.reproduce),
-                ("again", self.tr("Train again …"), "sliders-horizontal", self.train_again),
-                ("notes", self.tr("Write notes"), "note-pencil", lambda: view.write("notes")),
-                ("tags", self.tr("Write tags"), "tag", lambda: view.write("tags")),
-                ("reveal", self.tr("Reveal folder"), "folder-open", self.reveal),
-                ("delete", self.tr("Delete …"), "trash", self.ask_delete),
-            )
-        }
-        menu = list(self._menu.values())
-        view.menu_actions = [*menu[:5], None, *menu[5:7], None, *menu[7:9], None, *menu[9:]]
+        self._menu = make_menu(self)
         find = QShortcut(QKeySequence.StandardKey.Find, self, self.bar.search.setFocus)
         find.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-
-    def _action(self, title: str, icon: str, run: object) -> QAction:
-        action = QAction(title, self)
-        theme.set_icon(action, icon)
-        action.triggered.connect(lambda _checked=False: run())
-        return action
 
     def _connect_bar(self) -> None:
         bar = self.bar

@@ -54,10 +54,10 @@ class Column:
 def columns() -> tuple[Column, ...]:
     """The columns, in the user's language."""
     return (
-        Column(name="name", title=_tr("Name"), text=title_of_run, width=166, tip=lambda run: f"{run.name}\n{run.folder.name}"),
-        Column(name="data", title=_tr("Data"), text=lambda run: run.dataset.rpartition("/")[2], width=106, tip=_path),
+        Column(name="name", title=_tr("Name"), text=title_of_run, width=146, tip=lambda run: f"{run.name}\n{run.folder.name}"),
+        Column(name="data", title=_tr("Data"), text=lambda run: run.dataset.rpartition("/")[2], width=90, tip=_path),
         Column(
-            name="backbone", title=_tr("Backbone"), text=lambda run: run.backbone.rpartition("/")[2], width=136,
+            name="backbone", title=_tr("Backbone"), text=lambda run: run.backbone.rpartition("/")[2], width=132,
             tip=lambda run: run.backbone,
         ),
         Column(
@@ -65,17 +65,17 @@ def columns() -> tuple[Column, ...]:
             tip=strategy_of, about=_tr("The freezing strategy"),
         ),
         Column(
-            name="status", title=_tr("Status"), text=lambda run: f"{_MARKS[run.status]} {status_text(run.status)}", width=84,
+            name="status", title=_tr("Status"), text=lambda run: f"{_MARKS[run.status]} {status_text(run.status)}", width=96,
             tip=lambda run: run.error,
         ),
-        Column(name="epochs", title=_tr("Epochs"), text=_epochs, width=84, key=lambda run: run.epochs_done, right=True),
+        Column(name="epochs", title=_tr("Epochs"), text=_epochs, width=76, key=lambda run: run.epochs_done, right=True),
         Column(
             name="best_epoch", title=_tr("Best epoch"), width=84,
             text=lambda run: str(run.best_epoch + 1) if run.best_epoch >= 0 else "–",
             key=lambda run: run.best_epoch, right=True, about=_tr("The epoch whose model was kept"), shown=False,
         ),
         Column(
-            name="val_accuracy", title=_tr("Val. accuracy"), text=_accuracy, width=92,
+            name="val_accuracy", title=_tr("Val. accuracy"), text=_accuracy, width=88,
             key=lambda run: run.metrics.get("val_accuracy", -1.0), right=True,
             about=_tr("Of the best epoch, on the validation images"),
         ),
@@ -85,7 +85,7 @@ def columns() -> tuple[Column, ...]:
             about=_tr("Of the best epoch, on the validation images"),
         ),
         Column(
-            name="seconds", title=_tr("Time"), text=lambda run: duration_text(run.seconds), width=56,
+            name="seconds", title=_tr("Time"), text=lambda run: duration_text(run.seconds), width=52,
             key=lambda run: run.seconds, right=True,
         ),
         Column(
@@ -94,18 +94,22 @@ def columns() -> tuple[Column, ...]:
             about=_tr("Training images in a second of its epochs, measuring included"), shown=False,
         ),
         Column(
-            name="notes", title=_tr("Notes"), text=lambda run: " ".join(run.notes.split()), width=112,
+            name="group", title=_tr("Group"), text=group_text, width=92, tip=_group_tip,
+            key=lambda run: (run.group, run.group_number), about=_tr("Runs that repeat one configuration over seeds or folds"),
+        ),
+        Column(
+            name="notes", title=_tr("Notes"), text=lambda run: " ".join(run.notes.split()), width=52,
             tip=lambda run: run.notes, about=_tr("Your own words; F2 writes"),
         ),
         Column(
-            name="tags", title=_tr("Tags"), text=lambda run: ", ".join(run.tags), width=90,
+            name="tags", title=_tr("Tags"), text=lambda run: ", ".join(run.tags), width=56,
             tip=lambda run: ", ".join(run.tags), about=_tr("Your own tags, with commas between; F2 writes"),
         ),
         Column(
             name="parent", title=_tr("Parent"), text=lambda run: run.parent or "–", width=84,
             about=_tr("The run whose result this one started from"), shown=False,
         ),
-        Column(name="started", title=_tr("Started"), text=_created, width=130, key=lambda run: run.created),
+        Column(name="started", title=_tr("Started"), text=_created, width=122, key=lambda run: run.created),
     )  # fmt: skip
 
 
@@ -299,7 +303,7 @@ class RunFilter(QSortFilterProxyModel):
             return False
         text = " ".join((
             run.name, run.dataset, run.backbone, strategy_of(run), run.status, status_text(run.status), run.notes, *run.tags,
-            _created(run),
+            _created(run), run.group, group_text(run),
         )).casefold()  # fmt: skip
         ids = (run.id, run.parent)
         return all(word in text or (len(word) >= _ID_LETTERS and any(map(_begins(word), ids))) for word in self._words)
@@ -337,6 +341,17 @@ def status_text(status: str) -> str:
 def strategy_of(run: RunInfo) -> str:
     """Qualified name of the freezing strategy."""
     return str(run.config.get("freezing", {}).get("strategy", "?"))
+
+
+def group_text(run: RunInfo) -> str:
+    """Which seed or fold it is of its group, and that group's first digits; empty for a run of its own."""
+    kind, _, digits = run.group.partition("-")
+    return f"{kind.removesuffix('s')} {run.group_number} · {digits[:_ID_LETTERS]}" if run.group else ""
+
+
+def _group_tip(run: RunInfo) -> str:
+    which = group_text(run).partition(" · ")[0]
+    return _tr("{which} of the group {group}").format(which=which.capitalize(), group=run.group) if which else ""
 
 
 def _path(run: RunInfo) -> str:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QMessageBox, QWidget
 
-from tlstudio.api.config import parse_config
-from tlstudio.api.errors import ConfigError
 from tlstudio.gui.context import AppContext
 from tlstudio.gui.pages.run_images import show_images_of
 from tlstudio.gui.pages.runs_model import title_of_run
@@ -38,14 +36,14 @@ class Reproducer(QObject):
 
     def start(self, run: RunInfo) -> None:
         """Do it again."""
-        from tlstudio.engine.reproduce import differences
+        from tlstudio.engine.reproduce import changes_since
 
         catalog, workspace = self._context.catalog, self._context.workspace
         if not self.may_start() or catalog is None:
             return
         self._context.message.emit(self.tr("Comparing with what the run recorded …"))
         self._task = run_in_background(
-            self, lambda _task: differences(run, catalog, workspace),
+            self, lambda _task: changes_since(run, catalog, workspace),
             done=lambda found: self._looked(run, found), failed=self._failed,
         )  # fmt: skip
         self.changed.emit()
@@ -55,16 +53,11 @@ class Reproducer(QObject):
         self.changed.emit()
         if found and not self._ask(run, found):
             return
-        try:
-            config = parse_config(run.config)
-        except ConfigError as error:
-            self._context.problem.emit(error)
-            return
         if not found:
             self._context.message.emit(self.tr("Same settings, versions, images and split as then."))
         show_images_of(self._context, run)
         self._context.page_requested.emit("train")
-        self._context.start_requested.emit(config)
+        self._context.reproduction_requested.emit(run)
 
     def _ask(self, run: RunInfo, found: list[str]) -> bool:
         lines = [f"• {line}" for line in found[:_SHOWN]] + ["…"] * (len(found) > _SHOWN)

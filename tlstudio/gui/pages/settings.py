@@ -11,7 +11,6 @@ from PySide6.QtGui import QDesktopServices, QGuiApplication, QShowEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
-    QFileDialog,
     QFormLayout,
     QHBoxLayout,
     QLabel,
@@ -36,8 +35,8 @@ _LABEL_WIDTH = 104
 class SettingsPage(QWidget):
     """Every change takes effect at once."""
 
-    workspace_chosen = Signal(object)
-    """Path: the user wants another workspace."""
+    workspace_wanted = Signal()
+    """The user wants another workspace."""
 
     def __init__(self, context: AppContext, memory: Memory, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -79,7 +78,6 @@ class SettingsPage(QWidget):
         """Measure the cache whenever the page comes up."""
         super().showEvent(event)
         self._measure()
-        self.workspace.setText(str(self._context.workspace))
 
     def set_device(self, text: str) -> None:
         """Tell which device training uses."""
@@ -112,8 +110,9 @@ class SettingsPage(QWidget):
     def _workspace(self) -> QFormLayout:
         self.workspace = _path_label(self._context.workspace)
         change = QPushButton(self.tr("Change…"))
-        change.setToolTip(self.tr("Runs stay where they are; new ones go to the new folder"))
-        change.clicked.connect(self._ask_workspace)
+        change.setToolTip(self.tr("Runs, edits and splits stay where they are; from now on you work with those of the new one"))
+        change.clicked.connect(self.workspace_wanted)
+        self._context.runs_changed.connect(self._show_workspace)
         row = QHBoxLayout(spacing=theme.GRID)
         row.addWidget(self.workspace, 1)
         row.addWidget(change)
@@ -185,11 +184,9 @@ class SettingsPage(QWidget):
         self.points.setValue(theme.base_points())
         self.points.blockSignals(blocked)
 
-    def _ask_workspace(self) -> None:
-        name = QFileDialog.getExistingDirectory(self, self.tr("Choose a workspace"))
-        if name:
-            self.workspace_chosen.emit(Path(name))
-            self.workspace.setText(str(self._context.workspace))
+    @Slot()
+    def _show_workspace(self) -> None:
+        self.workspace.setText(str(self._context.workspace))
 
     def _open(self, path: Path) -> None:
         run_in_background(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMessageBox, QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
-from tlstudio.api.config import DataConfig, TrainConfig
+from tlstudio.api.config import DataConfig, TrainConfig, parse_config
 from tlstudio.api.errors import ConfigError
 from tlstudio.api.events import (
     CheckpointSaved,
@@ -35,10 +36,13 @@ from tlstudio.gui.pages.train_situation import SituationLook
 from tlstudio.gui.pages.train_told import Told, config_of
 from tlstudio.gui.pages.train_waiting import Waiting
 from tlstudio.gui.run_session import RunSession
-from tlstudio.gui.thread import Runner, find_rate, going_on, train
+from tlstudio.gui.thread import Runner, find_rate, going_on, reproducing, train
 from tlstudio.gui.widgets.first_paint import after_first_paint
 from tlstudio.gui.widgets.plots import RunCurves
 from tlstudio.registry import Catalog
+
+if TYPE_CHECKING:
+    from tlstudio.runs.store import RunInfo
 
 _OF_GOING_ON = (RunResumed, CheckpointSaved, EpochStarted, StepDone, EpochDone)
 """Events that a run which is held for want of room, or of its images, tells once it goes on."""
@@ -95,9 +99,14 @@ class TrainPage(QWidget):
         return True
 
     @Slot(object)
-    def start_with(self, config: TrainConfig) -> bool:
-        """Train with exactly these settings, such as those of an earlier run; the form shows them."""
-        return self.follow(self._runner, config)
+    def reproduce(self, run: RunInfo) -> bool:
+        """Do a run again as it was; the form shows its settings."""
+        try:
+            config = parse_config(run.config)
+        except ConfigError as error:
+            self._context.problem.emit(error)
+            return False
+        return self.follow(reproducing(run), config)
 
     def follow(self, runner: Runner, config: TrainConfig, *, run: str = "", control: Control | None = None) -> bool:
         """Show a run with these settings as ``runner`` tells of it; of one that was going before it tells a `Told` first.
@@ -370,7 +379,7 @@ class TrainPage(QWidget):
         context.catalog_changed.connect(self._catalog_arrived)
         context.data_changed.connect(self._data_arrived)
         context.config_requested.connect(self.set_config)
-        context.start_requested.connect(self.start_with)
+        context.reproduction_requested.connect(self.reproduce)
         context.going_on_requested.connect(self.go_on)
         self.situation = SituationLook(self, context, self.form, self._may_look)
         self.situation.failed.connect(self.network.show_unchosen)

@@ -5,7 +5,9 @@ Not after the user stopped or cancelled one: then it waits for a click. What wai
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +26,7 @@ from tlstudio.registry import Catalog
 
 if TYPE_CHECKING:
     from tlstudio.gui.pages.train import TrainPage
+    from tlstudio.gui.pages.train_repeat import Repeater
     from tlstudio.gui.pages.train_waiting_list import WaitingList
     from tlstudio.runs.store import RunInfo
 
@@ -37,6 +40,7 @@ class Waiting(QObject):
         self.preparing = False
         """Whether the form has the settings of another run than the one that is going: whoever begins leaves them there."""
         self._due = False  # the next begins as soon as it is known which that is
+        self._first = ""  # of those that wait, whatever the order
         self._begun = ""
         self.more = QToolButton()
         self.more.setToolTip(self.tr("Other ways to start"))
@@ -48,6 +52,8 @@ class Waiting(QObject):
         self.background.setToolTip(self.tr("In a process of its own, which goes on when the window is closed"))
         self.prepare = self.menu.addAction(self.tr("Prepare another run"), self.begin_preparing)
         self.add = self.menu.addAction(self.tr("Add to queue"), self.add_to_queue)
+        self.repeat = self.menu.addAction(self.tr("Train several times…"), self.ask_repeat)
+        self.repeat.setToolTip(self.tr("The same settings over seeds or folds, as a group of runs with mean and interval"))
         self.menu.setToolTipsVisible(True)
         self.more.setMenu(self.menu)
         self.more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
@@ -77,6 +83,13 @@ class Waiting(QObject):
             self._list.cancelled.connect(self._cancel)
             self._list.start_wanted.connect(self.start_next)
         return self._list
+
+    @cached_property
+    def repeater(self) -> Repeater:
+        """Asks how the settings are to be repeated; made when it is first asked for."""
+        from tlstudio.gui.pages.train_repeat import Repeater
+
+        return Repeater(self._page, self._context)
 
     # What the user does
 
@@ -116,6 +129,20 @@ class Waiting(QObject):
         )
 
     @Slot()
+    def ask_repeat(self) -> None:
+        """Ask how often the settings of the form shall be trained, over seeds or over folds."""
+        self.repeater.ask()
+
+    def begin_soon(self, run: str) -> None:
+        """Begin a waiting run as soon as none is going, before others that wait; it has been added just now.
+
+        Args:
+            run: its id.
+        """
+        self._due, self._first = True, run
+        self._page.elsewhere.runs.look()
+
+    @Slot()
     def open(self) -> None:
         """Show the list above its button."""
         self._fill(self.list)
@@ -127,18 +154,33 @@ class Waiting(QObject):
     @Slot()
     def start_next(self) -> bool:
         """Begin the run that is the next; returns whether one began."""
-        if not self.may_start():
-            return False
-        run = self._page.elsewhere.runs.now.waiting[0]
+        return self.may_start() and self._start(self._page.elsewhere.runs.now.waiting[0])
+
+    def _start(self, run: RunInfo) -> bool:
         try:
-            config = parse_config(run.config)
+            config = self._as_asked(run)
         except ConfigError as error:
             self._context.problem.emit(error)
             return False
         if self._list is not None:
             self._list.hide()
         self._begun = run.id
+        if run.group:
+            from tlstudio.gui.pages.runs_model import group_text
+
+            which, _, group = group_text(run).partition(" · ")
+            self._context.message.emit(self.tr("Now: {which} of the group {group}.").format(which=which, group=group))
         return self._page.follow(queued(run.folder), config, run=run.id)
+
+    def _as_asked(self, run: RunInfo) -> TrainConfig:
+        """What the form shows of a run: where that repeats the settings in the form, these; its seed or fold is not of them."""
+        from tlstudio.runs.groups import repeats
+
+        with contextlib.suppress(ConfigError):
+            asked = self._page.form.config()
+            if repeats(run, asked):
+                return asked
+        return parse_config(run.config)
 
     # What happens
 
@@ -156,9 +198,10 @@ class Waiting(QObject):
         """Begin the next, when no other process trains; one that could not begin the last time waits for a click."""
         if not self._due or now.going:
             return
-        self._due = False
-        if now.waiting and now.waiting[0].id != self._begun:
-            self.start_next()
+        self._due, first, self._first = False, self._first, ""
+        run = next((run for run in now.waiting if run.id == first), now.waiting[0] if now.waiting else None)
+        if run is not None and run.id != self._begun and self.may_start():
+            self._start(run)
         self.preparing = self.preparing and self._page.is_running()
 
     @Slot(object)
@@ -182,6 +225,7 @@ class Waiting(QObject):
         self.background.setEnabled(ready and not running)
         self.prepare.setVisible(running and not self.preparing)
         self.add.setEnabled(self.may_add())
+        self.repeat.setEnabled(self.may_add())
 
     @Slot(object)
     def _order(self, runs: Sequence[RunInfo]) -> None:

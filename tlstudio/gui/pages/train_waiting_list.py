@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from tlstudio.gui import theme
-from tlstudio.gui.pages.runs_model import title_of_run
+from tlstudio.gui.pages.runs_model import group_text, title_of_run
 from tlstudio.runs.store import RunInfo
 
 _WIDTH = 420
@@ -68,7 +68,8 @@ class WaitingList(QFrame):
             self._runs = tuple(runs)
             self.list.clear()
             for run in runs:
-                item = QListWidgetItem(title_of_run(run))
+                which = group_text(run)
+                item = QListWidgetItem(f"{title_of_run(run)}, {which}" if which else title_of_run(run))
                 item.setData(Qt.ItemDataRole.UserRole, run)
                 item.setToolTip(f"{run.name}\n{run.folder.name}")
                 self.list.addItem(item)

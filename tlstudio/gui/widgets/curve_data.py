@@ -66,6 +66,7 @@ class CurveData:
         self._average = 0.0
         self._weight = 0.0
         self._last_step = 0
+        self._told = 0
 
     def feed(self, event: Event) -> bool:
         """Take one event; returns whether a curve changed."""
@@ -167,16 +168,28 @@ class CurveData:
 
     def _step(self, event: StepDone) -> None:
         per_epoch = self._steps_per_epoch or event.steps / max(1, self.epochs) or 1.0
-        if math.isfinite(event.loss):
-            keep = math.exp(-max(1, event.step - self._last_step) / max(_MEMORY_STEPS, _MEMORY_SHARE * event.steps))
-            self._average = keep * self._average + (1 - keep) * event.loss
+        self._told = event.step
+        self._steps.append(event.step / per_epoch, event.loss, self._smooth(event.step, event.loss, event.steps), event.lr)
+
+    def _smooth(self, step: int, loss: float, steps: float) -> float:
+        if math.isfinite(loss):
+            keep = math.exp(-max(1, step - self._last_step) / max(_MEMORY_STEPS, _MEMORY_SHARE * steps))
+            self._average = keep * self._average + (1 - keep) * loss
             self._weight = keep * self._weight + (1 - keep)
-            self._last_step = event.step
-        smooth = self._average / self._weight if self._weight else math.nan
-        self._steps.append(event.step / per_epoch, event.loss, smooth, event.lr)
+            self._last_step = step
+        return self._average / self._weight if self._weight else math.nan
+
+    def _end_of_steps(self, epoch: int, step: int, loss: float) -> None:
+        """Of steps, only so many in a second are told: where the last of an epoch was not, its mean stands for it."""
+        if step > self._told and math.isfinite(loss):
+            self._told = step
+            rate = float(self._steps.column(3)[-1]) if len(self._steps) else math.nan
+            smooth = self._smooth(step, loss, self._steps_per_epoch * self.epochs)
+            self._steps.append(epoch + 1.0, loss, smooth, rate)
 
     def _epoch(self, event: EpochDone) -> None:
         nan = math.nan
+        self._end_of_steps(event.epoch, event.step, event.train.get("loss", nan))
         self._epochs.append(
             event.epoch + 1.0,
             event.train.get("loss", nan),

@@ -14,8 +14,8 @@ from pydantic.fields import FieldInfo
 from PySide6.QtCore import QCoreApplication, Qt, Signal
 from PySide6.QtWidgets import QGridLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
-from tlstudio.api.config import problems_of
 from tlstudio.api.errors import Problem
+from tlstudio.api.problems import problems_of
 from tlstudio.gui import theme
 from tlstudio.gui.widgets.editors import Editor
 from tlstudio.gui.widgets.fields import default_of, help_of, make_editor, problem_with, title_of

@@ -230,6 +230,10 @@ class OverlayCurves(QWidget):
         for plot in (self.loss, self.accuracy):
             plot.emphasize(run)
 
+    def put_below_legend(self, widget: QWidget) -> None:
+        """Put a widget below the legend; while it is shown, the legend is shorter."""
+        self._right.addWidget(widget, 2)
+
     def _make_controls(self) -> None:
         for value, title in (
             ("val", self.tr("Validation")),
@@ -270,5 +274,8 @@ class OverlayCurves(QWidget):
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2 * theme.GRID)
+        self._right = QVBoxLayout()
+        self._right.setSpacing(theme.GRID)
+        self._right.addWidget(self.legend, 1)
         layout.addLayout(left, 1)
-        layout.addWidget(self.legend)
+        layout.addLayout(self._right)
