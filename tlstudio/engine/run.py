@@ -194,6 +194,7 @@ def _first(config: TrainConfig, folder: Path, catalog: Catalog, workspace: Path,
     decide = partial(catalog.resolve, config, workspace=workspace)
     recipe = decide()
     about = about_run(recipe, catalog)
+    safe_io.remove_leftovers(folder)
     said = json.loads((folder / "run.json").read_bytes())
     safe_io.write_json(folder / "run.json", {**said, **about})  # the program may be a newer one by now
     saved = open_saved(folder, epochs=None)
