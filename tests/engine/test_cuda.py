@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from robust_runs import assert_same_weights
 from training import OPTIMIZERS, run
 
 from tlstudio import paths
@@ -119,6 +120,29 @@ def _memory_of(size):
         yield
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
+
+
+def test_a_deterministic_run_goes_on_to_the_last_bit(tiny_catalog, settings, tmp_path):
+    control = Control()
+    common = (
+        *settings,
+        "freezing.strategy=full",
+        "run.device=cuda",
+        "run.deterministic=true",
+        "run.checkpoint_minutes=0.000001",
+    )
+    whole = Path(run(tiny_catalog, tmp_path, *common)[0].folder)
+
+    def stop(event):
+        if event.event == "CheckpointSaved" and event.step == 3:
+            control.stop()
+
+    folder = Path(run(tiny_catalog, tmp_path, *common, control=control, on_event=stop)[0].folder)
+    events = list(resume_run(folder, tiny_catalog, tmp_path, Control()))
+    resumed = next(event for event in events if event.event == "RunResumed")
+    assert (resumed.step, resumed.exact, resumed.why) == (3, True, "")
+    assert_same_weights(folder, whole)
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 def test_a_run_goes_on_on_the_gpu(gradual_catalog, settings, tmp_path):

@@ -272,6 +272,11 @@ class RunConfig(_Section):
         True, title="TF32",
         description="Let a GPU that computes in float32 multiply with 10 bits of the fraction, several times faster.",
     )  # fmt: skip
+    deterministic: bool = Field(
+        False, title="Deterministic",
+        description="Let a GPU compute the same bits every time, so that a resumed run is the run to the last bit: slower, and "
+        "what has no such way ends the run. A CPU does so anyway.",
+    )  # fmt: skip
     compile: bool = Field(
         False,
         title="Compile",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -71,8 +72,9 @@ def settings_for(place: Place, run: RunConfig) -> Iterator[None]:
             return
         tf32 = run.tf32 and run.plan != "reference"
         with (
+            _deterministic() if run.deterministic else contextlib.nullcontext(),
             _multiplying("high" if tf32 else "highest"),
-            torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=tf32),
+            torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=run.deterministic, allow_tf32=tf32),
         ):
             yield
 
@@ -82,6 +84,18 @@ def exactly() -> Iterator[None]:
     """Float32 in all its digits, also on a GPU that would multiply in TF32, and without trying algorithms: for comparisons."""
     with _multiplying("highest"), torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=False):
         yield
+
+
+@contextlib.contextmanager
+def _deterministic() -> Iterator[None]:
+    """The same bits every time; what has no such way is an error. cuBLAS wants to be told before it is first used."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
 
 
 @contextlib.contextmanager

@@ -163,6 +163,8 @@ def _tries_algorithms(run: RunConfig, place: Place, job: Job, network: nn.Module
 
     On an H100 that took 6 s with ResNet-18, which then was 1.3 times as fast, and 30 s with EfficientNet-Lite0 for nothing.
     """
+    if run.deterministic:
+        return False  # what is fastest may be another the next time
     if place.device.type != "cuda" or run.cudnn_benchmark != "auto":
         return run.cudnn_benchmark == "on"
     return job.learned_images > _MANY and not slow_in_channels_last(network, place)

@@ -97,8 +97,9 @@ def _not_exact(given: Given, saved: SavedRun) -> str:
     reasons += differences(meta["machine"], here)
     reasons += differences(meta["versions"], given.about["versions"])
     reasons += [f"plugin {text}" for text in differences(meta["plugins"], given.about["plugins"])]
-    if given.place.device.type != "cpu":
-        reasons.append("a GPU does not add up in the same order every time")
+    device = given.place.device.type
+    if device != "cpu" and not (device == "cuda" and given.recipe.config.run.deterministic):
+        reasons.append("a GPU does not add up in the same order every time (run.deterministic=true lets it)")
     return "; ".join(reasons)
 
 
