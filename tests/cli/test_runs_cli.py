@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 
 import pytest
 
@@ -10,7 +11,7 @@ from tlstudio.api.config import parse_config
 from tlstudio.api.events import EpochDone, Prepared, RunFinished
 from tlstudio.runs.lock import hold_queue
 from tlstudio.runs.recorder import record
-from tlstudio.runs.store import create_run
+from tlstudio.runs.store import create_run, find_run
 
 
 def make_run(workspace, accuracy=0.9, **optim):
@@ -93,3 +94,23 @@ def test_a_queue_that_is_worked_off_already_says_so_at_once(cli, workspace):
             assert done.code == 2
             assert "works off the queue already" in done.err
     assert not (workspace / "queue.log").exists()
+
+
+def test_a_run_that_has_nothing_to_verify_yet_is_not_damaged(cli, workspace):
+    run = make_run(workspace)
+    done = cli("runs", "verify", run)
+    assert (done.code, "no checkpoint and no model yet" in done.out) == (0, True)
+    (find_run(workspace, run).folder / "ckpt" / "step-000000001").mkdir(parents=True)
+    done = cli("runs", "verify", run)
+    assert (done.code, "Nothing of the run" in done.out) == (4, True)
+
+
+def test_a_workspace_where_nothing_can_be_moved_says_so(cli, workspace, monkeypatch):
+    def refuse(source, target):
+        raise OSError(errno.EROFS, "Read-only file system", str(source))
+
+    run = make_run(workspace)
+    monkeypatch.setattr("tlstudio.runs.store.shutil.move", refuse)
+    done = cli("runs", "delete", run)
+    assert done.code == 2
+    assert "No permission to write" in done.err

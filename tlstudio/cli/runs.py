@@ -125,8 +125,9 @@ def verify(context: typer.Context, run: Run, as_json: AsJson = False) -> None:
         for name in damaged:
             output.print_line(f"DAMAGED  {name}")
         if not intact:
-            output.print_line(f"Nothing of the run {info.id} is intact.")
-    raise typer.Exit(int(ExitCode.DATA) if damaged or not intact else 0)
+            what = "Nothing of the run {} is intact." if damaged else "The run {} has no checkpoint and no model yet."
+            output.print_line(what.format(info.id))
+    raise typer.Exit(int(ExitCode.DATA) if damaged else 0)
 
 
 @app.command()
