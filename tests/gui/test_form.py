@@ -47,7 +47,8 @@ OTHER = {
         "observers": False,
         "epochs": 4, "batch_size": 8, "seed": 17, "device": "cpu", "precision": "float32", "patience": 3, "min_delta": 0.01,
         "checkpoint_minutes": 2.5, "name": "Über 1", "plan": "reference", "frozen_path": "plain", "channels_last": "off",
-        "depthwise": "native", "cudnn_benchmark": "on", "tf32": False, "deterministic": True, "compile": True, "cache": "disk", "cache_gigabytes": 2.5,
+        "depthwise": "native", "cudnn_benchmark": "on", "tf32": False, "deterministic": True,
+        "compile": True, "cache": "disk", "cache_gigabytes": 2.5,
     },
 }  # fmt: skip
 

@@ -55,7 +55,8 @@ _OPTIMISER = ("optim.optimizer", "optim.weight_decay", "optim.momentum")
 _SCHEDULE = ("optim.schedule", "optim.step_epochs", "optim.decay_factor", "optim.plateau_patience", "optim.warmup_steps")
 _SPEED = (
     "run.device", "run.precision", "run.plan", "run.frozen_path", "run.channels_last", "run.depthwise",
-    "run.cudnn_benchmark", "run.tf32", "run.deterministic", "run.compile", "run.cache", "run.cache_gigabytes", "augment.views", "run.observers",
+    "run.cudnn_benchmark", "run.tf32", "run.deterministic", "run.compile", "run.cache", "run.cache_gigabytes", "augment.views",
+    "run.observers",
 )  # fmt: skip
 _USUAL_IMAGES = 1000  # to draw a schedule before images are opened
 _USUAL_RATE = 1e-3
