@@ -19,8 +19,8 @@ from tlstudio.engine.packed import packed
 PrefixPath = Literal["plain", "folded", "packed", "compiled"]
 
 # Relative L2 norms of differences of outputs and of gradients; for 16 bits they find what is wrong, not what is rounded: of two
-# images, bfloat16 alone changes the gradients of EfficientNet-Lite0 by 0.18 to 0.41 with trained weights, and by 0.45 with random
-# ones. The outputs of a new head with two classes are four small numbers: 0.02 to 0.21, by the head's random beginning.
+# images, bfloat16 alone changes the gradients of EfficientNet-Lite0 by 0.18 to 0.41 with trained weights, and by 0.45 with
+# random ones. A new head's outputs for two classes are four small numbers: 0.02 to 0.21, by the head's random beginning.
 _TOLERANCES = {True: (1e-4, 1e-3), False: (0.35, 0.6)}
 _WORTH_TELLING = 1.05
 Reference = tuple[Tensor, Tensor]
