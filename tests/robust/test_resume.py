@@ -81,6 +81,18 @@ def test_every_optimiser_goes_on(tiny_catalog, photos, tmp_path, monkeypatch, op
     assert_same_run(folder_of(whole), folder_of(broken))
 
 
+@pytest.mark.parametrize("threads", [(1, 5), (5, 1)])
+def test_how_many_threads_read_images_changes_nothing(tiny_catalog, photos, tmp_path, monkeypatch, threads):
+    settings = (f"data.path={photos}", *USUAL, *KINDS["full"], "augment.preset=strong")
+    whole = run(tiny_catalog, tmp_path, *settings)
+    before, after = threads
+    monkeypatch.setattr("tlstudio.engine.loader.os.cpu_count", lambda: before)
+    broken = stopped_at(7, tiny_catalog, tmp_path, *settings, monkeypatch=monkeypatch)
+    monkeypatch.setattr("tlstudio.engine.loader.os.cpu_count", lambda: after)
+    resume(tiny_catalog, tmp_path, folder_of(broken))
+    assert_same_run(folder_of(whole), folder_of(broken))
+
+
 class Shaken(nn.Module):
     """A plugin's layer that draws from generators that everybody shares."""
 
