@@ -34,6 +34,8 @@ from tlstudio import paths
 
 EPOCHS = 6
 SEEDS = (0, 1, 2)
+MEASURED = Path(__file__).with_suffix(".json")
+"""What has been measured so far, of which a new file of results begins; as yet, not every strategy and seed."""
 DRAWN = "freezing/custom"
 """What the user draws: it has no defaults worth comparing."""
 
@@ -105,7 +107,8 @@ SETS = {
 def main() -> int:
     """Measure what is missing, then print or write."""
     options = _options()
-    records: list[dict[str, Any]] = json.loads(options.results.read_text()) if options.results.exists() else []
+    source = options.results if options.results.exists() else MEASURED
+    records: list[dict[str, Any]] = json.loads(source.read_text()) if source.exists() else []
     until = time.monotonic() + 60 * options.minutes if options.minutes else float("inf")
     folders = _folders(options.data, options.results.parent / "strategies")
     os.environ["TLSTUDIO_HOME"] = str(options.results.parent / "strategies" / "home")
