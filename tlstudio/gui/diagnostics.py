@@ -63,8 +63,8 @@ class Diagnostics(QObject):
         box.setWindowTitle(self.tr("Save diagnostics"))
         box.setText(self.tr("Nothing is sent: a zip file is saved, which you can look into and send along with a report."))
         lines = [f"{name}  ({max(1, round(len(text) / 1024))} KB)" for name, text in parts.items()]
-        lines.append(self.tr("No images, no weights; classes are counted, and your folder is written as ~."))
-        lines.append(self.tr("Messages and notes may name files and people: look into it before you send it."))
+        lines += ["", self.tr("No images, no weights; classes are counted, and your folder is written as ~."),
+                  self.tr("Messages and notes may name files and people: look into it before you send it.")]  # fmt: skip
         box.setInformativeText("\n".join(lines))
         save = box.addButton(self.tr("Save…"), QMessageBox.ButtonRole.AcceptRole)
         box.addButton(self.tr("Cancel"), QMessageBox.ButtonRole.RejectRole)

@@ -198,6 +198,7 @@ class GoingOnBar(QFrame):
 
     def _model_kept(self) -> None:
         self._look()
+        self._context.message.emit(self.tr("What it has learned so far is its model now: predict and evaluate with it."))
         self._context.runs_changed.emit()
 
     def _has_model(self) -> bool:

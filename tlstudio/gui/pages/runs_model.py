@@ -55,7 +55,7 @@ def columns() -> tuple[Column, ...]:
     """The columns, in the user's language."""
     return (
         Column(name="name", title=_tr("Name"), text=title_of_run, width=146, tip=lambda run: f"{run.name}\n{run.folder.name}"),
-        Column(name="data", title=_tr("Data"), text=lambda run: run.dataset.rpartition("/")[2], width=90, tip=_path),
+        Column(name="data", title=_tr("Data"), text=lambda run: run.dataset.rpartition("/")[2], width=100, tip=_path),
         Column(
             name="backbone", title=_tr("Backbone"), text=lambda run: run.backbone.rpartition("/")[2], width=132,
             tip=lambda run: run.backbone,
@@ -65,7 +65,7 @@ def columns() -> tuple[Column, ...]:
             tip=strategy_of, about=_tr("The freezing strategy"),
         ),
         Column(
-            name="status", title=_tr("Status"), text=lambda run: f"{_MARKS[run.status]} {status_text(run.status)}", width=96,
+            name="status", title=_tr("Status"), text=lambda run: f"{_MARKS[run.status]} {status_text(run.status)}", width=108,
             tip=lambda run: run.error,
         ),
         Column(name="epochs", title=_tr("Epochs"), text=_epochs, width=76, key=lambda run: run.epochs_done, right=True),
@@ -94,15 +94,15 @@ def columns() -> tuple[Column, ...]:
             about=_tr("Training images in a second of its epochs, measuring included"), shown=False,
         ),
         Column(
-            name="group", title=_tr("Group"), text=group_text, width=92, tip=_group_tip,
+            name="group", title=_tr("Group"), text=group_text, width=104, tip=_group_tip,
             key=lambda run: (run.group, run.group_number), about=_tr("Runs that repeat one configuration over seeds or folds"),
         ),
         Column(
-            name="notes", title=_tr("Notes"), text=lambda run: " ".join(run.notes.split()), width=52,
+            name="notes", title=_tr("Notes"), text=lambda run: " ".join(run.notes.split()), width=48,
             tip=lambda run: run.notes, about=_tr("Your own words; F2 writes"),
         ),
         Column(
-            name="tags", title=_tr("Tags"), text=lambda run: ", ".join(run.tags), width=56,
+            name="tags", title=_tr("Tags"), text=lambda run: ", ".join(run.tags), width=48,
             tip=lambda run: ", ".join(run.tags), about=_tr("Your own tags, with commas between; F2 writes"),
         ),
         Column(

@@ -66,7 +66,6 @@ class CurveData:
         self._average = 0.0
         self._weight = 0.0
         self._last_step = 0
-        self._told = 0
 
     def feed(self, event: Event) -> bool:
         """Take one event; returns whether a curve changed."""
@@ -168,7 +167,6 @@ class CurveData:
 
     def _step(self, event: StepDone) -> None:
         per_epoch = self._steps_per_epoch or event.steps / max(1, self.epochs) or 1.0
-        self._told = event.step
         self._steps.append(event.step / per_epoch, event.loss, self._smooth(event.step, event.loss, event.steps), event.lr)
 
     def _smooth(self, step: int, loss: float, steps: float) -> float:
@@ -179,17 +177,17 @@ class CurveData:
             self._last_step = step
         return self._average / self._weight if self._weight else math.nan
 
-    def _end_of_steps(self, epoch: int, step: int, loss: float) -> None:
-        """Of steps, only so many in a second are told: where the last of an epoch was not, its mean stands for it."""
-        if step > self._told and math.isfinite(loss):
-            self._told = step
+    def _mean_of_steps(self, epoch: int, loss: float) -> None:
+        """Only so many steps in a second are told: where no later one was, an epoch's mean stands in its middle."""
+        told = self._steps.column(0)[-1] if len(self._steps) else 0.0
+        if told < epoch + 0.5 and math.isfinite(loss):
+            step = round((epoch + 0.5) * self._steps_per_epoch)
             rate = float(self._steps.column(3)[-1]) if len(self._steps) else math.nan
-            smooth = self._smooth(step, loss, self._steps_per_epoch * self.epochs)
-            self._steps.append(epoch + 1.0, loss, smooth, rate)
+            self._steps.append(epoch + 0.5, loss, self._smooth(step, loss, self._steps_per_epoch * self.epochs), rate)
 
     def _epoch(self, event: EpochDone) -> None:
         nan = math.nan
-        self._end_of_steps(event.epoch, event.step, event.train.get("loss", nan))
+        self._mean_of_steps(event.epoch, event.train.get("loss", nan))
         self._epochs.append(
             event.epoch + 1.0,
             event.train.get("loss", nan),
