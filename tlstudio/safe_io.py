@@ -292,6 +292,11 @@ def sha256(path: Path, progress: Callable[[int], object] | None = None) -> str:
         return digest.hexdigest()
 
 
+def is_full(error: BaseException) -> bool:
+    """Whether the system says that a disk, or the user's share of it, is full."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+
+
 def as_user_error(error: BaseException, folder: Path) -> UserError | None:
     """A failure to write, as a sentence and a cure; ``None`` where the error is not about storage.
 
@@ -299,8 +304,7 @@ def as_user_error(error: BaseException, folder: Path) -> UserError | None:
     be; else the free space decides.
     """
     error = _cause(error)
-    numbers = {errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC}
-    full = isinstance(error, OSError) and error.errno in numbers
+    full = is_full(error)
     if not full and not isinstance(error, UserError):
         with contextlib.suppress(OSError):
             full = shutil.disk_usage(folder).free < 2**20

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tlstudio import safe_io
+from tlstudio import faults, safe_io
 from tlstudio.api import TEST, TRAIN, VAL, ImageSet
 from tlstudio.api.config import DataConfig
 from tlstudio.api.errors import DataError
@@ -231,6 +231,15 @@ def test_whatever_two_programs_do_nothing_is_lost_and_a_third_reads_what_both_se
         journal.catch_up()
         assert [edit.keys[0] for edit in journal.done] == sorted(done[0] | done[1], key=int)
         assert journal.damaged == []
+
+
+def test_what_another_program_did_is_seen_even_where_ones_own_edit_fails(curation, tmp_path):
+    Curation(images(), CONFIG, tmp_path).add(Exclude(keys=("000.jpg",)))
+    with faults.injected("append:ENOSPC@1"), pytest.raises(OSError, match="space"):
+        curation.add(Exclude(keys=("001.jpg",)))
+    assert curation.catch_up()
+    assert int(curation.table.excluded.sum()) == 1
+    assert not curation.catch_up()
 
 
 def test_a_line_that_another_program_is_writing_counts_once_it_is_whole(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import logging
@@ -174,3 +175,10 @@ print(seen)
     for _ in range(3):
         result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
         assert result.stdout.strip() == "[True]"
+
+
+def test_a_full_disk_is_told_as_such_and_not_as_a_fault():
+    described = describe(OSError(errno.ENOSPC, "No space left on device"))
+    assert described.expected
+    assert "disk is full" in described.title
+    assert "Free some space" in described.hint

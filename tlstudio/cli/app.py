@@ -55,9 +55,14 @@ def _guarded(words: list[str], as_json: bool) -> int:
 def _of_storage(error: OSError, session: Session) -> Exception | None:
     """A full disk, a drive that is gone or a place where one may not write, in words; ``None`` where it is none of these."""
     from tlstudio import safe_io
+    from tlstudio.api.errors import UserError
 
-    named = isinstance(error.filename, str)
-    return safe_io.as_user_error(error, Path(error.filename).absolute().parent if named else session.workspace)
+    if not isinstance(error.filename, str):
+        return safe_io.as_user_error(error, session.workspace)
+    path = Path(error.filename).absolute()
+    if isinstance(error, PermissionError) and not path.is_relative_to(session.workspace.absolute()):
+        return UserError(f"No permission to use {path}.", detail=str(error), hint="Check that you may read and write there.")
+    return safe_io.as_user_error(error, path.parent)
 
 
 def _invoke(words: list[str], session: Session) -> int:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tlstudio.cli import output
-from tlstudio.cli.session import Session, session_of
+from tlstudio.cli.session import session_of
 from tlstudio.cli.train import AsJson, Full, OnFull, Settings
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, its unique beginning, or its folder.")]
@@ -22,31 +22,32 @@ def add_to(app: typer.Typer) -> None:
 
 def keep(context: typer.Context, run: Run, as_json: AsJson = False) -> None:
     """Keep the model of a run that broke off: the best epoch's in its newest checkpoint. The run can go on as before."""
+    from tlstudio.engine.keep import keep_model
+
     session = session_of(context)
-    folder = session.run(run).folder
-    model = _keep(session, run)
+    info = session.run(run)
+    model = keep_model(info.folder, session.catalog(), session.workspace)
     if as_json:
-        output.print_json({"run": session.run(run).id, "model": model})
+        output.print_json({"run": info.id, "model": str(model)})
     else:
-        output.print_line(f"The model is in {folder}")
-        output.print_line(f"  {output.program()} predict {session.run(run).id} IMAGES")
+        output.print_line(f"The model is in {info.folder}")
+        output.print_line(f"  {output.program()} predict {info.id} IMAGES")
 
 
 def again(
     context: typer.Context, run: Run, settings: Settings = None, on_full: OnFull = Full.PAUSE, as_json: AsJson = False
 ) -> None:
     """Begin a new run from what a run has learned, with its settings and those that are given here."""
-    from tlstudio.api.config import read_config, with_overrides
     from tlstudio.cli import train
+    from tlstudio.engine.keep import keep_model
+    from tlstudio.runs.continued import continued
 
     session = session_of(context)
     with train.errors_as_events(as_json):
-        info = session.run(run)
+        info, catalog = session.run(run), session.catalog()
         if not info.model_file.is_file():
-            _keep(session, run)
-        given = [f"model.weights={info.id}", 'run.name=""', *(settings or [])]
-        config = with_overrides(read_config(info.folder / "config.json"), given)
-        catalog = session.catalog()
+            keep_model(info.folder, catalog, session.workspace)
+        config = continued(info, settings or ())
     raise typer.Exit(train.run(config, catalog, session, as_json=as_json, on_full=on_full))
 
 
@@ -81,14 +82,3 @@ def reproduce(
         raise typer.Exit(int(bool(changes)))
     raise typer.Exit(train.follow(lambda control: reproduce_run(info, catalog, session.workspace, control),
                                   as_json=as_json, on_full=on_full))  # fmt: skip
-
-
-def _keep(session: Session, run: str) -> str:
-    from tlstudio import safe_io
-    from tlstudio.engine.keep import keep_model
-
-    folder = session.run(run).folder
-    try:
-        return str(keep_model(folder, session.catalog(), session.workspace))
-    except OSError as error:
-        raise safe_io.as_user_error(error, folder) or error from None

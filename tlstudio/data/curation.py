@@ -134,7 +134,8 @@ class Curation:
 
     def catch_up(self) -> bool:
         """Take in what other processes edited since; returns whether there was anything. Raises `OSError`."""
-        if not self.journal.catch_up():
+        self.journal.catch_up()
+        if self._folded == self.edits:
             return False
         self._renew()
         return True
@@ -192,7 +193,8 @@ class Curation:
         return self.table
 
     def _fold(self) -> Table:
-        if self.journal.done:
+        self._folded = self.edits
+        if self._folded:
             self.prepare()
         return apply(self.original, self.journal.done, self._draw, rows=self._rows)
 

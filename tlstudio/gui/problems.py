@@ -30,6 +30,7 @@ def describe(error: object) -> Described:
     if isinstance(error, Described):
         return error
     from tlstudio.api.events import RunFailed
+    from tlstudio.safe_io import is_full
 
     if isinstance(error, UserError):
         return Described(title=error.title, detail=error.detail, hint=error.hint)
@@ -37,6 +38,14 @@ def describe(error: object) -> Described:
         return Described(title=error.error, detail=error.detail, hint=error.hint, expected=bool(error.hint))
     if not isinstance(error, BaseException):
         return Described(title=str(error))
+    if isinstance(error, OSError) and is_full(error):
+        return Described(
+            title=QCoreApplication.translate("Problems", "The disk is full: nothing more can be saved."),
+            detail=str(error),
+            hint=QCoreApplication.translate(
+                "Problems", "Free some space or choose another workspace. What was saved before is intact."
+            ),
+        )
     hint = QCoreApplication.translate(
         "Problems", "Nothing that was saved is lost. You can go on working, or send the diagnostics."
     )

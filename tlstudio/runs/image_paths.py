@@ -6,16 +6,12 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from tlstudio.runs.store import runs_folder
+from tlstudio.runs.store import run_folders
 
 
 def image_paths(workspace: Path) -> Iterator[str]:
     """The path of each run's images; a run that cannot be read is passed over, and one of data without a path."""
-    try:
-        folders = [entry for entry in runs_folder(workspace).iterdir() if not entry.name.startswith(".")]
-    except OSError:
-        return
-    for folder in folders:
+    for folder in run_folders(workspace):
         try:
             path = json.loads((folder / "config.json").read_bytes())["data"]["path"]
         except (OSError, ValueError, KeyError, TypeError):

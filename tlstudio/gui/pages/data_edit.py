@@ -66,6 +66,7 @@ class Editing(QObject):
             self.curation.add(edit)
         except OSError as error:
             self.failed.emit(error)
+            self._catch_up()  # before it failed it may have read what others did
             return
         self.said.emit(words)
         self.changed.emit()
@@ -198,6 +199,7 @@ class Editing(QObject):
             edit = step()
         except OSError as error:
             self.failed.emit(error)
+            self._catch_up()  # before it failed it may have read what others did
             return
         self.said.emit(nothing if edit is None else words.format(what=self._describe(edit)))
         if self.curation.edits != before:  # another program's may be among them
