@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from concurrent.futures import CancelledError
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from training import run
 
 import tlstudio
 from tlstudio import faults
+from tlstudio.api.config import TrainConfig, with_overrides
 from tlstudio.engine import loader, reading
 from tlstudio.engine.control import Control
 from tlstudio.runs.store import read_run
@@ -38,6 +40,15 @@ def when_struck(fault, action):
         action()
 
     threading.Thread(target=wait).start()
+
+
+def test_who_reads_ahead_when_all_has_ended_does_not_wait_for_ever(tiny_catalog, photos, tmp_path):
+    config = with_overrides(TrainConfig(), [f"data.path={photos}", "model.backbone=test/tiny", "model.weights=none"])
+    recipe = tiny_catalog.resolve(config, workspace=tmp_path)
+    source = loader.ImageSource(recipe.open_images(), recipe.preprocessing)
+    source.close()
+    with pytest.raises(CancelledError):
+        source.batch([0, 1])
 
 
 @pytest.mark.parametrize("wish", ["stop", "leave", "cancel"])

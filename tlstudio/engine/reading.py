@@ -45,14 +45,19 @@ class Readers:
         self._count, self._name = count, name
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
+        self._guard, self._closed = threading.Lock(), False
         weakref.finalize(self, _dismiss, self._jobs, self._threads)
 
     def submit(self, work: Callable[..., _Result], *arguments: object) -> Future[_Result]:
-        """Have it done; what comes of it is in a future as `concurrent.futures` has them."""
+        """Have it done; what comes of it is in a future as `concurrent.futures` has them, cancelled where all has ended."""
         future: Future[_Result] = Future()
-        self._jobs.put((future, work, arguments))
-        if len(self._threads) < self._count:
-            self._begin()
+        with self._guard:
+            if self._closed:  # nobody would do it, and who waits for it would wait for ever
+                future.cancel()
+                return future
+            self._jobs.put((future, work, arguments))
+            if len(self._threads) < self._count:
+                self._begin()
         return future
 
     def map(self, work: Callable[..., _Result], *arguments: Iterable[object]) -> list[_Result]:
@@ -61,11 +66,15 @@ class Readers:
 
     def replace(self) -> None:
         """A thread does not come back: another takes its place."""
-        self._count += 1
-        self._begin()
+        with self._guard:
+            if not self._closed:
+                self._count += 1
+                self._begin()
 
     def close(self) -> None:
         """End the threads, and cancel what has not begun; a thread that does not come back is left behind."""
+        with self._guard:
+            self._closed = True
         with contextlib.suppress(Empty):
             while True:
                 job = self._jobs.get_nowait()
