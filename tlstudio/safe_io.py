@@ -66,6 +66,9 @@ def write_hashed(path: Path, write: Callable[[IO[bytes]], object]) -> str:
         digests.append(hashed.digest.hexdigest())
 
     atomic_write(path, through)
+    if hasattr(os, "posix_fadvise"):
+        with path.open("rb") as file:  # so that who reads it again asks the disk, and not what is still in memory
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     return digests[-1]
 
 
@@ -77,6 +80,12 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Replace a file by this text as UTF-8 (undecodable file names survive), atomically."""
     write_bytes(path, text.encode("utf-8", "surrogateescape"))
+
+
+def copy(source: Path, target: Path) -> None:
+    """Replace a file by a copy of another one, atomically."""
+    with source.open("rb") as file:
+        atomic_write(target, lambda out: shutil.copyfileobj(file, out, _BLOCK))
 
 
 def write_json(path: Path, value: Any) -> None:

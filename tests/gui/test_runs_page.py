@@ -25,6 +25,7 @@ from tlstudio.gui.pages.run_difference import names_of
 from tlstudio.gui.pages.run_text import settings_of
 from tlstudio.gui.pages.runs import RunsPage
 from tlstudio.gui.widgets.comparison import ComparisonView
+from tlstudio.runs.lock import hold
 from tlstudio.runs.notes import RunNotes, write_notes
 from tlstudio.runs.recorder import record
 from tlstudio.runs.store import create_run, list_runs, require_run
@@ -206,11 +207,12 @@ def test_deleting_asks_and_moves_to_the_trash(qtbot, page, context, monkeypatch)
 
 
 def test_a_running_run_is_not_deleted(qtbot, page, context):
-    run = make_run(context.workspace, outcome="interrupted")  # its heartbeat is fresh
-    shown(qtbot, page, 1)
-    chosen(qtbot, page, run)
-    assert texts(page, "status") == ["▶ running"]
-    assert not page.bar.delete.isEnabled()
+    run = make_run(context.workspace, outcome="interrupted")
+    with hold(require_run(context.workspace, run).folder):
+        shown(qtbot, page, 1)
+        chosen(qtbot, page, run)
+        assert texts(page, "status") == ["▶ running"]
+        assert not page.bar.delete.isEnabled()
 
 
 def test_news_keep_the_choice(qtbot, page, context):

@@ -16,9 +16,11 @@ from training import run
 
 from tlstudio import faults
 from tlstudio.api.errors import ExitCode
-from tlstudio.engine import patient, session
+from tlstudio.engine import checkpoint, loop, patient, session
 from tlstudio.engine.control import Control
-from tlstudio.runs.checkpoints import list_checkpoints, newest_intact, verify_run
+from tlstudio.runs.checkpoints import list_checkpoints, newest_intact, read_meta, step_of, verify_run
+from tlstudio.runs.spool import found, make_room, waiting_folder
+from tlstudio.runs.standing import standing_of
 from tlstudio.runs.store import list_runs
 
 FULL = ("freezing.strategy=freezing/full", "optim.learning_rate=0.01", "run.batch_size=8", "run.epochs=3",
@@ -71,6 +73,49 @@ def test_a_workspace_that_is_taken_away_is_waited_for_and_not_made_anew(tiny_cat
     assert "is not there any more" in reasons[0]
     assert without_the_hold(folder_of(events)) == story(whole, steps=False)
     assert_same_weights(folder_of(events), whole)
+
+
+@pytest.mark.parametrize("when", ["StepDone", "EpochDone", "CheckpointSaved"])
+def test_the_program_ends_while_its_workspace_is_away_and_nothing_is_lost(tiny_catalog, photos, tmp_path, monkeypatch, when):
+    monkeypatch.setattr(loop, "_REPORT_SECONDS", 0.0)
+    settings = [f"data.path={photos}", *FULL, "run.observers=false"]
+    if when != "CheckpointSaved":  # there, the checkpoint is what cannot be written; else, what the run tells
+        settings.append("run.checkpoint_minutes=100")
+    whole = folder_of(run(tiny_catalog, tmp_path, *settings))
+    place, elsewhere = tmp_path / "drive", tmp_path / "elsewhere"
+    done = []
+
+    def unplug(event):
+        done.append(getattr(event, "step", 0))
+        if event.event == when and event.step > 5 and place.exists():
+            place.rename(elsewhere)
+        if event.event == "RunPaused":
+            raise SystemExit  # nobody hears the run any more
+
+    with pytest.raises(SystemExit):
+        run(tiny_catalog, place, *settings, on_event=unplug)
+    elsewhere.rename(place)
+    (saved,) = list_runs(place)
+    before = newest_intact(saved.folder)[0]
+    standing = standing_of(saved)
+    events = resume(tiny_catalog, place, saved.folder)
+    (resumed,) = [event for event in events if event.event == "RunResumed"]
+    assert resumed.exact
+    assert resumed.step == standing.step >= max(done) > (step_of(before) if before else 0)
+    assert_same_weights(whole, saved.folder)
+    assert without_the_hold(saved.folder) == story(whole, steps=False)
+    assert not waiting_folder(saved.folder).exists()
+
+
+def test_a_run_that_went_on_elsewhere_takes_no_older_state(tiny_catalog, photos, tmp_path):
+    folder = folder_of(run(tiny_catalog, tmp_path, f"data.path={photos}", *FULL))
+    newest = list_checkpoints(folder)[-1]
+    meta = {**read_meta(newest), "after": 1, "untold": ""}
+    checkpoint.save_checkpoint(make_room(folder), step_of(newest) + 1, checkpoint.load_state(newest), meta)
+    assert found(folder) is None
+    events = resume(tiny_catalog, tmp_path, folder, epochs=1)
+    assert next(event for event in events if event.event == "RunResumed").step == step_of(newest)
+    assert not waiting_folder(folder).exists()
 
 
 def test_the_user_says_go_on_or_stop(tiny_catalog, photos, tmp_path):

@@ -93,7 +93,6 @@ def test_a_checkpoint_goes_on_with_every_decision_of_its_run(tiny_catalog, photo
     decided = len(asked)
     assert decided > 1
     events = run(Control())
-    folder = None
     for event in events:
         if event.event == "EpochStarted" and event.epoch == 2:
             break

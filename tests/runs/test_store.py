@@ -77,9 +77,9 @@ def test_what_went_on_is_read_again(workspace, reads):
     add(folder, epoch(1, 0.75))
     (run,) = list_runs(workspace)
     assert (run.epochs_done, run.metrics["val_accuracy"]) == (2, 0.75)
-    store.heartbeat(folder)
-    assert list_runs(workspace)[0].status == "running"
-    assert read_run(folder).status == "running"
+    with hold(folder):
+        assert list_runs(workspace)[0].status == "running"
+        assert read_run(folder).status == "running"
 
 
 @pytest.mark.parametrize("fault", ["fsync:EIO@1", "append:ENOSPC@1"])
@@ -87,7 +87,7 @@ def test_an_event_that_could_not_be_written_at_once_is_there_once(workspace, fau
     folder = make_run(workspace, ended=False)
     before = list(read_events(folder))
 
-    def patiently(action):
+    def patiently(action, _line):
         try:
             action()
         except OSError:
@@ -116,7 +116,7 @@ def test_events_are_written_where_the_file_is_when_its_drive_is_back(workspace, 
             raise OSError(errno.ESTALE, "stale")
         real(file, data)
 
-    def patiently(action):
+    def patiently(action, _line):
         with contextlib.suppress(OSError):
             action()
             return ()
@@ -193,6 +193,23 @@ def test_a_process_that_has_ended_works_on_nothing_though_nobody_has_noticed(wor
     (folder / HOLDER_FILE).write_text(json.dumps({"pid": child.pid, "host": platform.node()}))
     assert read_run(folder).status == "interrupted"
     child.wait()
+
+
+def test_who_lost_the_lock_with_the_drive_still_holds_the_run(workspace):
+    """The kernel forgets the lock where the drive went and came back; the name of who works is still there."""
+    folder = make_run(workspace, ended=False)
+    name_holder(folder, os.getppid())
+    with pytest.raises(UserError, match=f"process {os.getppid()}"), hold(folder):
+        pass
+    assert read_run(folder).status == "running"
+
+
+def test_a_name_that_this_process_could_not_take_back_does_not_count(workspace):
+    folder = make_run(workspace, ended=False)
+    with hold(folder):
+        kept = (folder / HOLDER_FILE).read_text()
+    (folder / HOLDER_FILE).write_text(kept)
+    assert read_run(folder).status == "interrupted"
 
 
 def test_a_run_is_found_by_what_its_folder_is_called_and_no_other_is_read(workspace, reads):

@@ -127,7 +127,7 @@ def _work_off(session: Session, *, as_json: bool) -> int:
     from tlstudio.cli.train import follow
     from tlstudio.engine.run import resume_run
     from tlstudio.runs.queue import waiting
-    from tlstudio.runs.store import is_at_work
+    from tlstudio.runs.store import is_alive
 
     catalog = session.catalog()
     failed, tried = 0, set[str]()
@@ -141,7 +141,7 @@ def _work_off(session: Session, *, as_json: bool) -> int:
         tried.add(info.id)
         if status > _INTERRUPTED:
             return status
-        if info.folder.exists() and not is_at_work(info.folder):
+        if info.folder.exists() and not is_alive(info.folder):
             failed = failed or status
     if not as_json:
         left = len(waiting(session.workspace))

@@ -149,8 +149,8 @@ def _guarded(
 def _waiting(folder: Path, control: Control, run_id: str) -> Patiently:
     """Writes events, and waits where they cannot be written."""
 
-    def write(action: Callable[[], object]) -> Iterator[Event]:
-        for event in patiently(action, folder, control):
+    def write(action: Callable[[], object], line: bytes) -> Iterator[Event]:
+        for event in patiently(action, folder, control, untold=line):
             yield event.model_copy(update={"run": run_id})
 
     return write

@@ -6,9 +6,10 @@ import contextlib
 import errno
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import save as to_safetensors
@@ -26,6 +27,10 @@ from tlstudio.runs.checkpoints import (
     step_of,
     verify_checkpoint,
 )
+
+if TYPE_CHECKING:
+    from tlstudio.engine.training import Best
+    from tlstudio.registry.catalog import Recipe
 
 _KEEP = 2
 MOST = _KEEP + 2
@@ -82,6 +87,17 @@ def save_result(run_folder: Path, tensors: Mapping[str, Tensor], about: Mapping[
         safe_io.write_json(temporary / RESULT_ABOUT, {"format": 1, "sha256": safe_io.sha256(temporary / RESULT), **about})
     settle_result(run_folder)
     return run_folder / RESULT
+
+
+def about_model(recipe: Recipe, classes: Sequence[str], best: Best) -> dict[str, Any]:
+    """What ``model.json`` says: all that is needed to use the model."""
+    return {
+        "backbone": recipe.config.model.backbone,
+        "classes": list(classes),
+        "preprocessing": asdict(recipe.preprocessing),
+        "epoch": best.epoch,
+        "metrics": best.metrics,
+    }
 
 
 def _require(run_folder: Path) -> None:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Literal
 
 Wish = Literal["go", "stop", "cancel"]
+
+
+def nowhere(_untold: bytes = b"") -> None:
+    """There is nothing to save."""
 
 
 class Control:
@@ -21,6 +26,9 @@ class Control:
         self._running.set()
         self._wish: Wish = "go"
         self._leaving = False
+        self.aside: Callable[[bytes], Callable[[], None] | None] = nowhere
+        """Saves the run elsewhere while its folder cannot be written, with the event that could not be; returns what takes that
+        away again, if it could."""
 
     def pause(self) -> None:
         """Hold after the current step; a run that shall end is not held any more."""

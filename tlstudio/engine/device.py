@@ -16,6 +16,8 @@ from tlstudio.api.config import RunConfig
 from tlstudio.api.errors import ConfigError, Problem
 from tlstudio.engine.memory import freed_memory_kept
 
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # for deterministic runs: torch looks once, at its first product
+
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
@@ -88,8 +90,7 @@ def exactly() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _deterministic() -> Iterator[None]:
-    """The same bits every time; what has no such way is an error. cuBLAS wants to be told before it is first used."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    """The same bits every time; what has no such way is an error."""
     before = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(True)
     try:

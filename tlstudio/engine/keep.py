@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from tlstudio.api.backbone import Preprocessing
 from tlstudio.api.errors import UserError
-from tlstudio.engine.checkpoint import load_state, save_result
+from tlstudio.engine.checkpoint import about_model, load_state, save_result
+from tlstudio.engine.describe import build_with
 from tlstudio.engine.saved import open_saved
 from tlstudio.engine.state import completed
 from tlstudio.engine.training import Best, library_state
 from tlstudio.registry import Catalog
-from tlstudio.registry.catalog import Recipe
+from tlstudio.runs import spool
 from tlstudio.runs.lock import hold
 
 
@@ -34,6 +31,7 @@ def keep_model(folder: Path, catalog: Catalog, workspace: Path) -> Path:
         OSError: it cannot be written.
     """
     with hold(folder):
+        spool.fetch(folder)
         saved = open_saved(folder, epochs=None)
         if saved.checkpoint is None:
             raise UserError(
@@ -42,9 +40,7 @@ def keep_model(folder: Path, catalog: Catalog, workspace: Path) -> Path:
             )
         recipe = saved.recipe(catalog, workspace)
         classes = list(saved.meta["classes"])
-        backbone = recipe.backbone.build(len(classes))
-        if recipe.strategy.prepare is not None:
-            backbone = recipe.strategy.prepare(backbone, recipe.strategy_options)
+        backbone = build_with(recipe.backbone, len(classes), recipe.strategy, recipe.strategy_options)
         state = load_state(saved.checkpoint)
         backbone.module.load_state_dict(state["model"], strict=True)
         tensors = library_state(backbone, recipe.strategy)
@@ -52,15 +48,3 @@ def keep_model(folder: Path, catalog: Catalog, workspace: Path) -> Path:
         if best["epoch"] >= 0:
             tensors = completed(best["weights"], tensors)
         return save_result(folder, tensors, about_model(recipe, classes, Best(best["epoch"], metrics=dict(best["metrics"]))))
-
-
-def about_model(recipe: Recipe, classes: list[str], best: Best) -> Mapping[str, Any]:
-    """What ``model.json`` says: all that is needed to use the model."""
-    preprocessing: Preprocessing = recipe.preprocessing
-    return {
-        "backbone": recipe.config.model.backbone,
-        "classes": classes,
-        "preprocessing": asdict(preprocessing),
-        "epoch": best.epoch,
-        "metrics": best.metrics,
-    }

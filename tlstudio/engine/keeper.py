@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from tlstudio.engine.machine import machine
 from tlstudio.engine.patient import patiently
 from tlstudio.engine.state import is_finite, training_state
 from tlstudio.engine.training import Training
+from tlstudio.runs import spool
 from tlstudio.runs.replay import EVENTS_FILE
 
 _AFTER_EPOCH = 60.0  # seconds at least between checkpoints after epochs,
@@ -39,7 +42,7 @@ class Keeper:
         self._resumed_from = resumed_from
         self._unreadable = len(run.source.unreadable)
         self._saved = time.monotonic()
-        self._step = run.step if resumed_from is not None else 0
+        self._step = run.step if resumed_from is not None else 0  # at which it was saved last
         self._every = 60.0 * run.recipe.config.run.checkpoint_minutes
         self._cost = 0.0
 
@@ -54,16 +57,43 @@ class Keeper:
             return
         run.source.check_losses(self._unreadable, len(run.train_rows))  # of a drive that is gone nothing shall be kept
         state = training_state(run)
-        self._step = run.step
         if run.world.first:
             keep = {run.best.step} | ({self._resumed_from} if self._resumed_from is not None else set())
             path = yield from patiently(
-                lambda: checkpoint.save_checkpoint(self._folder, run.step, state, self._meta(), keep=keep),
+                lambda: checkpoint.save_checkpoint(self._folder, run.step, state, self._meta(self._told()), keep=keep),
                 self._folder, run.control,
             )  # fmt: skip
             self._saved = time.monotonic()
             self._cost = self._saved - began
+            self._step = run.step
             yield CheckpointSaved(epoch=len(run.history), step=run.step, path=str(path))
+        self._step = run.step
+
+    def aside(self, untold: bytes = b"") -> Callable[[], None] | None:
+        """Save the run on a disk of this machine, from where it is fetched when it is resumed; returns what takes that away.
+
+        Nothing is saved, and ``None`` returned, where nothing is new, nobody could go on from it, or that disk is no better.
+        When the folder can be written again, the run is saved there after the next step.
+
+        Args:
+            untold: the line that could not be added to the events.
+        """
+        run = self._run
+        between_steps = run.world.alone and not run.begun and run.cut.model is not None
+        if not between_steps or run.step == self._step or not is_finite(run):
+            return None
+        try:
+            told = self._told()
+        except OSError:
+            told = None
+        try:
+            folder = spool.make_room(self._folder)
+            meta = {**self._meta(told), "after": self._step, "untold": untold.decode()}
+            checkpoint.save_checkpoint(folder, run.step, training_state(run), meta)
+        except Exception:  # noqa: BLE001 - torch has errors of its own for a full disk; that the run is held is told already
+            return None
+        self._saved = -math.inf
+        return partial(spool.drop, self._folder)
 
     def after_epoch(self, done: EpochDone, last: bool) -> Iterator[Event]:
         """Save, where the last time is long enough ago, and always after the last epoch."""
@@ -71,7 +101,11 @@ class Keeper:
         if last or self._run.world.from_first(self.due() or time.monotonic() - self._saved >= pause):
             yield from self.now()
 
-    def _meta(self) -> dict[str, Any]:
+    def _told(self) -> int | None:
+        """Bytes of the events until now, which are on the disk then; ``None`` where their file is gone."""
+        return safe_io.sync_file(self._folder / EVENTS_FILE) if self._folder.is_dir() else None
+
+    def _meta(self, events: int | None) -> dict[str, Any]:
         run = self._run
         return {
             **self._about,
@@ -85,7 +119,7 @@ class Keeper:
             "weights": {"title": run.recipe.weights.title, "path": _text(run.recipe.weights.path),
                         "sha256": run.recipe.weights.sha256, "parent": run.recipe.weights.parent},
             "preprocessing": asdict(run.recipe.preprocessing),
-            "events": safe_io.sync_file(self._folder / EVENTS_FILE),
+            "events": events,
             "seconds": time.monotonic() - self._began,
         }  # fmt: skip
 

@@ -17,15 +17,22 @@ _AGAIN = 30.0  # seconds
 _FIRST_LOOK, _LAST_LOOK = 1.0, 60.0
 
 
-def patiently(action: Callable[[], _Result], folder: Path, control: Control) -> Generator[Event, None, _Result]:
+def patiently(
+    action: Callable[[], _Result], folder: Path, control: Control, *, untold: bytes = b""
+) -> Generator[Event, None, _Result]:
     """Do what writes to a folder; where that fails for want of room or of the drive, hold the run, and try again.
 
-    It is tried every half a minute, and at once when the user says to go on. What was held before stays held.
+    What the run has learned is kept elsewhere meanwhile, where that is possible (`Control.aside`). It is tried every half a
+    minute, and at once when the user says to go on. What was held before stays held.
+
+    Args:
+        untold: the event that it writes, if it does.
 
     Raises:
         UserError: it cannot be written, and the control does not want to wait, or the user has stopped the run meanwhile.
     """
     held, waiting = control.paused, False
+    forget: Callable[[], None] | None = None
     while True:
         try:
             result = action()
@@ -33,15 +40,20 @@ def patiently(action: Callable[[], _Result], folder: Path, control: Control) -> 
             told = safe_io.as_user_error(error, folder) or _folder_gone(error, folder)
             if told is None:
                 raise
+            if not waiting:
+                forget = control.aside(untold)
             if not control.waits_for_room or control.wish != "go":
                 raise told from error
             control.pause()
             if not waiting:
                 yield RunPaused(reason=told.title, hint=told.hint)
-                yield Note(level="warning", text=f"Held: {told.title} {told.hint} It goes on by itself then.")
+                where = " What it has learned is kept on another disk until then." if forget is not None else ""
+                yield Note(level="warning", text=f"Held: {told.title} {told.hint} It goes on by itself then.{where}")
             waiting = True
             control.wait(_AGAIN)
         else:
+            if forget is not None:
+                forget()
             if waiting and not held:
                 control.resume()
             return result

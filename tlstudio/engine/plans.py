@@ -19,6 +19,7 @@ from tlstudio.api.config import RunConfig
 from tlstudio.engine.compute import ComputePlan, Prefix, Step, dtype_name
 from tlstudio.engine.device import Place
 from tlstudio.engine.processor import processor
+from tlstudio.engine.world import World
 from tlstudio.runs.store import PLAN_FILE
 
 _VERSION = 2
@@ -65,16 +66,21 @@ class Decides(Protocol):
         """Decide as then."""
 
 
-def keep_with_run(cut: Decides, folder: Path, here: Mapping[str, Any]) -> None:
+def keep_with_run(cut: Decides, folder: Path, here: Mapping[str, Any], world: World) -> None:
     """Decide as the run in a folder has decided before, and from now on keep there what is decided.
 
     Args:
         here: what decisions depend on, such as the machine; those of elsewhere are passed over.
+        world: the processes that share the work: they decide as the first does.
     """
     file = folder / PLAN_FILE
-    with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
-        kept = json.loads(file.read_bytes())
-        if kept["here"] == here:
+    kept: Any = None
+    if world.first:
+        with contextlib.suppress(OSError, ValueError):
+            kept = json.loads(file.read_bytes())
+    kept = world.from_first(kept)
+    with contextlib.suppress(TypeError, KeyError, ValueError, AttributeError):
+        if kept is not None and kept["here"] == world.from_first(here):
             cut.decide_as(kept["decisions"])
 
     def keep(decisions: Mapping[str, Any]) -> None:

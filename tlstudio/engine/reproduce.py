@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ def reproduce_run(run: RunInfo, catalog: Catalog, workspace: Path, control: Cont
 
 
 def changes_since(run: RunInfo, catalog: Catalog, workspace: Path) -> list[str]:
-    """Sentences about what is not as the run records it: versions, the machine, images, classes, split, edits.
+    """Sentences about what is not as the run records it: versions, the machine, weights, images, classes, split, edits.
 
     None means that the same configuration trains on the same images in the same split with the same code. Pictures whose
     files changed under the same name are not noticed.
@@ -60,13 +60,13 @@ def changes_since(run: RunInfo, catalog: Catalog, workspace: Path) -> list[str]:
     Raises:
         ConfigError: its settings are not valid any more.
         DataError: the images are not there, or cannot be used.
+        WeightsError: its weights are not there any more.
     """
-    config = parse_config(run.config)
-    return [*_code(run, catalog), *_weights(run, config, catalog, workspace), *_data(run, config, catalog, workspace)]
+    config, about = parse_config(run.config), _read(run.folder / "run.json")
+    return [*_code(run, about, catalog), *_weights(about, config, catalog, workspace), *_data(run, config, catalog, workspace)]
 
 
-def _code(run: RunInfo, catalog: Catalog) -> Iterator[str]:
-    about = _read(run.folder / "run.json")
+def _code(run: RunInfo, about: Mapping[str, Any], catalog: Catalog) -> Iterator[str]:
     used = {str(name).partition("/")[0] for name in (
         run.config.get("model", {}).get("backbone"), run.config.get("data", {}).get("dataset"),
         run.config.get("freezing", {}).get("strategy"),
@@ -82,11 +82,12 @@ def _code(run: RunInfo, catalog: Catalog) -> Iterator[str]:
         yield f"Another machine: {machine} then, {platform.node()} now."
 
 
-def _weights(run: RunInfo, config: TrainConfig, catalog: Catalog, workspace: Path) -> Iterator[str]:
-    then = _read(run.folder / "run.json").get("weights")
+def _weights(about: Mapping[str, Any], config: TrainConfig, catalog: Catalog, workspace: Path) -> Iterator[str]:
+    then = about.get("weights")
     now = catalog.resolve(config, workspace=workspace).weights
     if isinstance(then, dict) and then.get("sha256") != now.sha256:
-        yield f"Weights: {then.get('title')} then, {now.title} now" + (", another file." if then["title"] == now.title else ".")
+        same = then.get("title") == now.title
+        yield f"Weights: {then.get('title')} then, {now.title} now{', another file' if same else ''}."
 
 
 def _data(run: RunInfo, config: TrainConfig, catalog: Catalog, workspace: Path) -> Iterator[str]:

@@ -9,6 +9,7 @@ from tlstudio.api.errors import DataError
 from tlstudio.api.events import Event, Note, RunResumed
 from tlstudio.data.curation import identity
 from tlstudio.engine.checkpoint import load_state
+from tlstudio.engine.describe import build_with
 from tlstudio.engine.fingerprint import Taken
 from tlstudio.engine.freeze import plan_at, stage_infos
 from tlstudio.engine.given import Given, prepared
@@ -40,7 +41,7 @@ def resumed(given: Given) -> Generator[Event, None, tuple[Training, Keeper]]:
     here = machine(given.place, run.world)
     versions = given.about["versions"]
     same = saved.meta["machine"] == here and saved.meta["versions"]["torch"] == versions["torch"]
-    run.cut.restore(saved.meta["cut"], same=same)
+    run.cut.restore(saved.meta["cut"], same=run.world.from_first(same))
     why = _not_exact(given, saved)
     if saved.added:
         run.patience.waited = 0
@@ -70,9 +71,7 @@ def restarted(given: Given, saved: SavedRun, taken: Taken) -> Iterator[Event]:
 def _rebuilt(given: Given, taken: Taken) -> Training:
     """The network without its weights, which are in the checkpoint, and all that a run holds."""
     recipe = given.recipe
-    backbone = recipe.backbone.build(len(given.images.classes))
-    if recipe.strategy.prepare is not None:
-        backbone = recipe.strategy.prepare(backbone, recipe.strategy_options)
+    backbone = build_with(recipe.backbone, len(given.images.classes), recipe.strategy, recipe.strategy_options)
     train_rows, val_rows, _ = taken.rows(given.images).values()
     return Training(recipe, given.images, train_rows, val_rows, backbone, given.source, given.place, given.control,
                     features=(paths.cache() / "features", identity(recipe.config.data)))  # fmt: skip

@@ -36,7 +36,7 @@ from tlstudio.engine.saved import SavedRun, go_on, open_saved
 from tlstudio.engine.world import World
 from tlstudio.registry.catalog import Catalog, Recipe
 from tlstudio.registry.presets import Situation, preset_for, why
-from tlstudio.runs import queue
+from tlstudio.runs import queue, spool
 from tlstudio.runs.checkpoints import list_checkpoints
 from tlstudio.runs.queue import enqueue
 from tlstudio.runs.replay import EVENTS_FILE
@@ -160,6 +160,7 @@ def resume_run(folder: Path, catalog: Catalog, workspace: Path, control: Control
 
 def _from_checkpoint(folder: Path, catalog: Catalog, workspace: Path, control: Control, epochs: int | None = None) -> Attempt:
     """To go on where the newest intact checkpoint is; raises as `open_saved`, and `OSError`."""
+    spool.fetch(folder)
     saved = open_saved(folder, epochs=epochs)
     about = {"versions": versions(), "plugins": plugin_versions(catalog)}
     if saved.checkpoint is None and World.here().first:
@@ -194,7 +195,6 @@ def _first(config: TrainConfig, folder: Path, catalog: Catalog, workspace: Path,
     decide = partial(catalog.resolve, config, workspace=workspace)
     recipe = decide()
     about = about_run(recipe, catalog)
-    safe_io.remove_leftovers(folder)
     said = json.loads((folder / "run.json").read_bytes())
     safe_io.write_json(folder / "run.json", {**said, **about})  # the program may be a newer one by now
     saved = open_saved(folder, epochs=None)

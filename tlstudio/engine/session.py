@@ -20,12 +20,12 @@ from tlstudio.api.freezing import FreezePlan
 from tlstudio.api.images import printable
 from tlstudio.data.advice import far_from_photographs
 from tlstudio.data.curation import identity
-from tlstudio.engine.checkpoint import MOST, save_result
+from tlstudio.engine.checkpoint import MOST, about_model, save_result
+from tlstudio.engine.control import nowhere
 from tlstudio.engine.device import settings_for
 from tlstudio.engine.fingerprint import Taken
 from tlstudio.engine.freeze import plan_at, stage_infos
 from tlstudio.engine.given import Given, prepared
-from tlstudio.engine.keep import about_model
 from tlstudio.engine.keeper import Keeper
 from tlstudio.engine.loop import train
 from tlstudio.engine.machine import machine
@@ -56,7 +56,8 @@ def run_session(given: Given) -> Iterator[Event]:
     with settings_for(given.place, given.recipe.config.run):
         training, keeper = yield from _prepare(given)
         here = {**machine(given.place, training.world), "torch": given.about["versions"]["torch"]}
-        keep_with_run(training.cut, given.folder, here)
+        keep_with_run(training.cut, given.folder, here, training.world)
+        given.control.aside = keeper.aside
         try:
             yield from train(training, keeper)
         except BaseException:
@@ -64,6 +65,7 @@ def run_session(given: Given) -> Iterator[Event]:
                 _save_best(training, given.folder)
             raise
         finally:
+            given.control.aside = nowhere
             training.cut.close()
         yield from _finish(training, given.folder, given.began)
 
@@ -184,7 +186,7 @@ def _save_best(run: Training, folder: Path) -> Path | None:
     """Write the best epoch's model, if any epoch was finished."""
     if run.best.epoch < 0 or not run.world.first:
         return None
-    return save_result(folder, run.best.weights, about_model(run.recipe, list(run.images.classes), run.best))
+    return save_result(folder, run.best.weights, about_model(run.recipe, run.images.classes, run.best))
 
 
 def _underfit_advice(run: Training, prefix: str) -> Iterator[Event]:

@@ -94,7 +94,8 @@ class Training:
         self.scaler = self.place.scaler()
         self.task = self._task()
         self.finite = torch.ones((), dtype=torch.bool, device=self.place.device)
-        self.source.unwanted = lambda: self.world.alone and self.control.wish != "go"
+        alone, control = self.world.alone, self.control  # not `self`: the source would hold the network after the run
+        self.source.unwanted = lambda: alone and control.wish != "go"
         self.patience = Patience(config.run.patience, config.run.min_delta)
         if config.optim.ema_decay:
             self.average = WeightAverage(self.backbone.module, config.optim.ema_decay)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tlstudio import paths, safe_io
+from tlstudio.runs.store import newest_folders
 
 _LOGS = ("tlstudio.log", "tlstudio.log.1", "tlstudio.log.2", "crash.log")
 _LOG_BYTES = 256 * 2**10
@@ -32,7 +33,7 @@ def gather(found: Mapping[str, Any], workspace: Path) -> dict[str, str]:
     parts = {"about.json": json.dumps(found, indent=2)}
     for name in _LOGS:
         parts[f"logs/{name}"] = _tail(paths.logs() / name)
-    run = _newest_run(workspace)
+    run = next(iter(newest_folders(workspace)), None)
     if run is not None:
         parts["run/run.json"] = _without_machine(_tail(run / "run.json"))
         for name in ("config.json", "notes.json"):
@@ -65,15 +66,6 @@ def without_names(text: str) -> str:
     except (OSError, KeyError, ImportError):
         return text
     return re.sub(rf"(?<=[/\\]){re.escape(name)}(?=[/\\\s\"']|$)", "user", text)
-
-
-def _newest_run(workspace: Path) -> Path | None:
-    """The folder that was worked on last."""
-    try:
-        folders = [(file.stat().st_mtime, file.parent) for file in (workspace / "runs").glob("*/run.json")]
-    except OSError:
-        return None
-    return max(folders)[1] if folders else None
 
 
 def _tail(file: Path) -> str:

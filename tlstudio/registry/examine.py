@@ -28,7 +28,7 @@ def examine(catalog: Catalog, workspace: Path) -> dict[str, Any]:
         "workspace": str(workspace),
         "cache": str(paths.cache()),
         "workspace_writable": _writable(workspace),
-        "free_bytes": shutil.disk_usage(_existing(workspace)).free,
+        "free_bytes": _free(workspace),
         "plugins": [
             {"name": record.name, "origin": record.origin, "status": record.status, "error": record.error}
             for record in catalog.plugins
@@ -45,6 +45,14 @@ def examine(catalog: Catalog, workspace: Path) -> dict[str, Any]:
     if not found["weights"]:
         problems.append("There are no pretrained weights on this machine.")
     return {**found, "problems": problems}
+
+
+def _free(folder: Path) -> int:
+    """Bytes that are free where a folder is or would be made; 0 where its drive does not say."""
+    try:
+        return shutil.disk_usage(_existing(folder)).free
+    except OSError:
+        return 0
 
 
 def _bundled(catalog: Catalog) -> list[dict[str, Any]]:

@@ -143,7 +143,8 @@ def repeats(run: RunInfo, config: TrainConfig) -> bool:
         return False
     kind = cast(Kind, run.group.partition("-")[0])
     folds = int(run.config.get("data", {}).get("folds", 2))
-    return plan_more(config, kind, folds if kind == "folds" else 1, [run])[0].group == run.group
+    members = plan_folds(config, folds) if kind == "folds" else plan_seeds(config, 1)
+    return members[0].group == run.group
 
 
 def done(runs: Iterable[RunInfo], group: str) -> dict[int, RunInfo]:

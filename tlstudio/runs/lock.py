@@ -21,6 +21,8 @@ QUEUE_LOCK_FILE = "queue.lock"
 QUEUE_HOLDER_FILE = "queue.holder.json"
 _MOMENT, _AGAIN = 1.0, 0.01  # seconds: how long one waits for who holds a run still, and between two tries
 _UNKNOWN = "nobody knows which"
+_mine: set[str] = set()
+"""What this process holds: a name that it could not take back, since the drive was gone, does not count."""
 
 
 class _Holder(NamedTuple):
@@ -99,11 +101,9 @@ def process_of(folder: Path) -> tuple[int, str] | None:
 
 
 def is_held(folder: Path) -> bool | None:
-    """Whether a process works on a run; ``None`` where only its heartbeat can tell: nobody says, or one of another machine."""
+    """Whether a process works on a run: who does names itself. ``None`` on another machine: only its heartbeat can tell."""
     holder = _holder(folder / HOLDER_FILE)
-    if holder is None:
-        return False if (folder / LOCK_FILE).exists() else None
-    return _works(holder, folder / LOCK_FILE)
+    return False if holder is None else _works(holder, folder / LOCK_FILE)
 
 
 def _require_folder(folder: Path) -> None:
@@ -122,10 +122,12 @@ def _busy(folder: Path) -> UserError:
 def _held(lock_file: Path, holder_file: Path, busy: Callable[[], UserError]) -> Iterator[None]:
     release = _acquired(lock_file, holder_file, busy)
     try:
+        _mine.add(os.path.abspath(lock_file))
         with contextlib.suppress(OSError):
             _name(holder_file, os.getpid())
         yield
     finally:
+        _mine.discard(os.path.abspath(lock_file))
         with contextlib.suppress(OSError):
             holder_file.unlink()
         release()
@@ -152,6 +154,10 @@ def _acquired(lock_file: Path, holder_file: Path, busy: Callable[[], UserError])
                 raise busy() from None
             return lambda: None
         else:
+            holder = _holder(holder_file)
+            if holder is not None and holder.pid != os.getpid() and holder.born and _lives(holder):
+                lock.release()  # the kernel forgets the lock of a process whose drive went and came back
+                raise busy()
             return lock.release
 
 
@@ -171,8 +177,12 @@ def _works(holder: _Holder | None, lock_file: Path) -> bool | None:
     that of a process which died.
     """
     lives = _lives(holder)
-    if holder is None or not lives or holder.born:
+    if holder is None or not lives:
         return lives
+    if holder.pid == os.getpid() and not holder.begins:
+        return os.path.abspath(lock_file) in _mine
+    if holder.born:
+        return True
     return None if holder.begins else _is_locked(lock_file)
 
 

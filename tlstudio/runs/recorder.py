@@ -14,10 +14,10 @@ from tlstudio.runs.replay import EVENTS_FILE
 
 _DURABLE = (EpochDone, CheckpointSaved, RunResumed, RunFinished, RunFailed)
 
-Patiently = Callable[[Callable[[], object]], Iterable[Event]]
+Patiently = Callable[[Callable[[], object], bytes], Iterable[Event]]
 
 
-def _at_once(action: Callable[[], object]) -> Iterator[Event]:
+def _at_once(action: Callable[[], object], _line: bytes) -> Iterator[Event]:
     action()
     return iter(())
 
@@ -26,7 +26,8 @@ def record(events: Iterable[Event], folder: Path, *, resumed: bool = False, pati
     """Pass events on, each written first. What ends an epoch or the run is synced to the disk at once.
 
     Args:
-        patiently: does what writes, perhaps again, and yields what is then to be told; not recorded.
+        patiently: does what writes a line (none where it is only synced), perhaps again, and yields what is then to be told;
+            that is not recorded.
         resumed: the run goes on: nothing is written before `RunResumed`, so that a run which cannot go on stays as it was.
     """
     with contextlib.closing(_Story(folder / EVENTS_FILE)) as story:
@@ -34,9 +35,10 @@ def record(events: Iterable[Event], folder: Path, *, resumed: bool = False, pati
         for event in events:
             writes = writes or isinstance(event, RunResumed)
             if writes and not isinstance(event, Progress):  # which tells nothing afterwards
-                yield from patiently(partial(story.append, event.model_dump_json().encode() + b"\n"))
+                line = event.model_dump_json().encode() + b"\n"
+                yield from patiently(partial(story.append, line), line)
                 if isinstance(event, _DURABLE):  # apart: what could not be synced is not written again
-                    yield from patiently(story.sync)
+                    yield from patiently(story.sync, b"")
             yield event
 
 

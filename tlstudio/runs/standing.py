@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tlstudio.runs import spool
 from tlstudio.runs.checkpoints import FORMAT, newest_intact, read_meta, step_of
 from tlstudio.runs.replay import EVENTS_FILE
-from tlstudio.runs.store import RunInfo, read_run, run_folders
+from tlstudio.runs.store import RunInfo, newest_folders, read_run
 
 _LOOKED_AT = 30  # an interrupted run that is older than so many others is nobody's concern any more
 _TAIL = 2**16
@@ -45,7 +45,7 @@ def standing_of(run: RunInfo) -> Standing | None:
     """
     if run.status in ("running", "queued"):
         return None
-    checkpoint, _ = newest_intact(run.folder)
+    checkpoint = spool.found(run.folder) or newest_intact(run.folder)[0]
     meta: dict[str, Any] = read_meta(checkpoint) if checkpoint is not None else {}
     if (meta and meta.get("format") != FORMAT) or (checkpoint is None and run.status == "completed"):
         return None
@@ -61,21 +61,18 @@ def broken_off(workspace: Path, left: Collection[str] = ()) -> list[RunInfo]:
     Args:
         left: ids of runs that were stopped because the window closed.
     """
-    infos = [info for folder in _newest(workspace) if not _has_ended(folder) and (info := read_run(folder)) is not None]
+    infos = [
+        info
+        for folder in newest_folders(workspace)[:_LOOKED_AT]
+        if not _has_ended(folder) and (info := read_run(folder)) is not None
+    ]
     found = [info for info in infos if info.status == "interrupted"]
     if left:
-        others = (read_run(folder) for folder in _newest(workspace) if folder.name.rpartition("_")[2] in left)
+        others = (
+            read_run(folder) for folder in newest_folders(workspace)[:_LOOKED_AT] if folder.name.rpartition("_")[2] in left
+        )
         found += [info for info in others if info is not None and info.status in ("stopped", "cancelled")]
     return sorted(found, key=lambda info: info.created, reverse=True)
-
-
-def _newest(workspace: Path) -> Iterator[Path]:
-    """Run folders, those on which somebody worked last first."""
-    worked: list[tuple[float, Path]] = []
-    for entry in run_folders(workspace):
-        with contextlib.suppress(OSError):  # it is no run, or was just taken away
-            worked.append(((entry / "run.json").stat().st_mtime, entry))
-    return (folder for _, folder in sorted(worked, reverse=True)[:_LOOKED_AT])
 
 
 def _has_ended(folder: Path) -> bool:

@@ -23,7 +23,7 @@ from tlstudio.api.config import TrainConfig
 from tlstudio.api.errors import UserError
 from tlstudio.api.events import EpochDone, Prepared, RunFailed, RunFinished
 from tlstudio.runs.checkpoints import settle_result
-from tlstudio.runs.lock import hold_still, is_held, process_of
+from tlstudio.runs.lock import hold_still, is_held
 from tlstudio.runs.notes import read_notes
 from tlstudio.runs.replay import read_events
 
@@ -135,6 +135,15 @@ def run_folders(workspace: Path) -> list[Path]:
         return [entry for entry in runs_folder(workspace).iterdir() if not entry.name.startswith(".")]
     except OSError:
         return []
+
+
+def newest_folders(workspace: Path) -> list[Path]:
+    """Run folders, those on which somebody worked last first."""
+    worked: list[tuple[float, Path]] = []
+    for entry in run_folders(workspace):
+        with contextlib.suppress(OSError):  # it is no run, or was just taken away
+            worked.append(((entry / "run.json").stat().st_mtime, entry))
+    return [folder for _, folder in sorted(worked, reverse=True)]
 
 
 def recent_backbones(workspace: Path, runs: int = 20) -> tuple[str, ...]:
@@ -256,8 +265,7 @@ def delete_run(workspace: Path, run: RunInfo) -> Path:
         UserError: the run is going, is none any more, or does not lie in this workspace.
         OSError: it cannot be moved.
     """
-    now = read_run(run.folder)
-    if (now is not None and now.status == "running") or is_at_work(run.folder):
+    if is_alive(run.folder):
         raise UserError(f"The run {run.id} is still going.", hint="Stop it first.")
     with hold_still(run.folder):
         return to_trash(workspace, run)
@@ -298,15 +306,9 @@ def heartbeat(folder: Path) -> None:
 
 
 def is_alive(folder: Path) -> bool:
-    """Whether a process is working on a run that has told of no end."""
+    """Whether a process is working on a run, whatever its events tell: one that had ended may just go on."""
     held = is_held(folder)
     return _beats(folder) if held is None else held
-
-
-def is_at_work(folder: Path) -> bool:
-    """Whether a process that names itself works on a run, whatever its events tell: one that had ended may just go on."""
-    held = is_held(folder)
-    return _beats(folder) if held is None and process_of(folder) is not None else bool(held)
 
 
 def _beats(folder: Path) -> bool:
@@ -318,9 +320,9 @@ def _beats(folder: Path) -> bool:
 
 def _without_end(folder: Path) -> Status:
     """The status of a run that has told of no end."""
-    if (folder / QUEUED_FILE).is_file():
-        return "running" if is_at_work(folder) else "queued"
-    return "running" if is_alive(folder) else "interrupted"
+    if is_alive(folder):
+        return "running"
+    return "queued" if (folder / QUEUED_FILE).is_file() else "interrupted"
 
 
 def _metrics(event: EpochDone) -> dict[str, float]:

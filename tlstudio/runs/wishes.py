@@ -19,7 +19,7 @@ from typing import Literal, get_args
 from tlstudio import safe_io
 from tlstudio.api.errors import UserError
 from tlstudio.runs.lock import process_of
-from tlstudio.runs.store import RunInfo, heartbeat, is_at_work
+from tlstudio.runs.store import RunInfo, heartbeat, is_alive
 
 RunWish = Literal["pause", "continue", "stop", "cancel"]
 
@@ -36,7 +36,7 @@ def send(run: RunInfo, wish: RunWish) -> None:
         OSError: the folder cannot be written.
     """
     process = process_of(run.folder)
-    if process is None or not is_at_work(run.folder):
+    if process is None or not is_alive(run.folder):
         hint = f"It waits: `tlstudio queue cancel {run.id}` takes it out." if run.status == "queued" else ""
         raise UserError(f"The run {run.id} is not running: it is {run.status}.", hint=hint)
     number = max((time.time_ns(), *(_number(file) + 1 for file in _lying(run.folder))))
