@@ -175,6 +175,27 @@ def test_while_another_process_trains_the_next_waits_for_its_end(qtbot, page, en
     wait_run(qtbot, engine, page, 2)
 
 
+def test_what_was_to_be_first_before_a_stop_is_not_first_after_it(qtbot, page, engine, context, monkeypatch):
+    for name in ("a", "b"):
+        add(qtbot, page, name)
+    first, second = queue.waiting(context.workspace)
+    going = [first.folder]  # whichever: it is only counted
+    monkeypatch.setattr(queue, "at_work", lambda _workspace: list(going))
+    with qtbot.waitSignal(page.elsewhere.runs.looked, timeout=20_000):
+        page.waiting.begin_soon(second.id)
+    page.start()
+    wait_run(qtbot, engine, page, 1)
+    page.stop(keep=True)
+    with qtbot.waitSignal(page.run_ended, timeout=10_000):
+        engine.prepared()
+    going.clear()
+    page.start()
+    wait_run(qtbot, engine, page, 2)
+    engine.put(None)
+    wait_run(qtbot, engine, page, 3)
+    assert engine.config.run.name == "a"
+
+
 def test_closing_begins_no_other_run(qtbot, page, engine, context):
     add(qtbot, page, "second")
     window = MainWindow(context, Memory())
