@@ -17,7 +17,6 @@ from tlstudio.api.config import DataConfig, TrainConfig, parse_config
 from tlstudio.api.dataset import Options
 from tlstudio.api.errors import ConfigError, Problem
 from tlstudio.api.problems import field_names
-from tlstudio.gui.pages.train_form import TrainForm
 from tlstudio.gui.pages.train_matters import without_effect
 from tlstudio.gui.widgets.choice_box import Choice, ChoiceBox
 from tlstudio.gui.widgets.editors import Bounds, JsonBox, NumberBox, SwitchBox, TextBox, number_text
@@ -49,14 +48,6 @@ OTHER = {
         "compile": True, "cache": "disk", "cache_gigabytes": 2.5,
     },
 }  # fmt: skip
-
-
-@pytest.fixture
-def form(qtbot, catalog):
-    form = TrainForm()
-    qtbot.addWidget(form)
-    form.set_catalog(catalog)
-    return form
 
 
 def test_every_setting_has_a_field_and_the_defaults_come_back(qtbot):

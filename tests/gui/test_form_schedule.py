@@ -8,15 +8,6 @@ import pytest
 from tlstudio.api.config import OptimConfig
 from tlstudio.api.events import StageState
 from tlstudio.engine.schedule import schedule_factor
-from tlstudio.gui.pages.train_form import TrainForm
-
-
-@pytest.fixture
-def form(qtbot, catalog):
-    form = TrainForm()
-    qtbot.addWidget(form)
-    form.set_catalog(catalog)
-    return form
 
 
 def drawn(form):

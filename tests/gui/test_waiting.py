@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from gui.test_train_page import FakeEngine
+from gui.fake_engine import wait_run
 
 import tlstudio
-from tlstudio.api.config import DataConfig, read_config
+from tlstudio.api.config import DataConfig
 from tlstudio.api.errors import ConfigError, Problem
 from tlstudio.api.events import RunFailed
 from tlstudio.engine.run import make_run
@@ -24,30 +24,13 @@ from tlstudio.runs.store import list_runs
 
 
 @pytest.fixture
-def engine():
-    return FakeEngine()
+def context(equipped):
+    return equipped
 
 
 @pytest.fixture
-def context(tmp_path, catalog):
-    context = AppContext(tmp_path / "workspace")
-    context.set_catalog(catalog)
-    return context
-
-
-@pytest.fixture
-def page(qtbot, context, engine, photos, monkeypatch):
-    """A Train page on real images; runs, also those that waited, are the fake's."""
-
-    def resume_run(folder, catalog, workspace, control):
-        queue.begin(folder)
-        return engine(read_config(folder / "config.json"), catalog, workspace, control)
-
-    monkeypatch.setattr("tlstudio.engine.run.resume_run", resume_run)
-    page = TrainPage(context, runner=engine)
-    qtbot.addWidget(page, before_close_func=lambda page: (engine.steps.put(None), page.shut_down()))
-    page.set_data(DataConfig(path=str(photos)))
-    return page
+def page(queue_page):
+    return queue_page
 
 
 def add(qtbot, page, name):
@@ -61,10 +44,6 @@ def add(qtbot, page, name):
 
 def waiting(page):
     return [run.name for run in page.elsewhere.runs.now.waiting]
-
-
-def wait_run(qtbot, engine, page, number):
-    qtbot.waitUntil(lambda: engine.runs == number and page.is_running() and bool(page.session.run), timeout=20_000)
 
 
 def test_what_waits_begins_when_a_run_has_ended(qtbot, page, engine):
