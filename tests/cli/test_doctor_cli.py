@@ -58,9 +58,27 @@ def test_the_bundle_tells_the_story_and_names_nobody(cli, workspace, tmp_path):
         assert name not in whole
 
 
-def test_a_file_that_is_there_is_kept(cli, tmp_path):
-    file = tmp_path / "report.zip"
+def test_a_file_that_is_there_is_kept_and_that_is_said_before_all_weights_are_read(cli, tmp_path, monkeypatch):
+    file, examined = tmp_path / "report.zip", []
+    monkeypatch.setattr("tlstudio.registry.examine.examine", lambda *given: examined.append(given))
     file.write_text("mine")
+    told = cli("doctor", "--bundle", file)
+    assert told.code == 2
+    assert f"There is something at {file} already." in told.err
+    assert file.read_text() == "mine"
+    assert not examined
+
+
+def test_a_file_that_is_made_meanwhile_is_kept_too(cli, tmp_path, monkeypatch):
+    from tlstudio.registry import diagnostics
+
+    file, gather = tmp_path / "report.zip", diagnostics.gather
+
+    def slow(*given):
+        file.write_text("mine")
+        return gather(*given)
+
+    monkeypatch.setattr(diagnostics, "gather", slow)
     assert cli("doctor", "--bundle", file).code == 2
     assert file.read_text() == "mine"
 

@@ -6,14 +6,22 @@ import gc
 
 import numpy as np
 import pytest
+from gui.fake_engine import FakeEngine
 from PIL import Image
 from PySide6.QtCore import QThread
 
+from tlstudio.api.config import DataConfig, read_config
 from tlstudio.gui import theme
 from tlstudio.gui.context import AppContext
 from tlstudio.gui.main_window import MainWindow
 from tlstudio.gui.memory import Memory
+from tlstudio.gui.pages.runs import RunsPage
+from tlstudio.gui.pages.train import TrainPage
+from tlstudio.gui.pages.train_form import TrainForm
 from tlstudio.gui.widgets.background import finish_all
+from tlstudio.runs import queue
+from tlstudio.runs.lock import hold
+from tlstudio.runs.recorder import record
 
 _COLORS = {"blue": (40, 60, 200), "green": (30, 160, 60), "red": (200, 40, 40)}
 
@@ -122,3 +130,60 @@ def opened(qtbot, loaded, folder):
     with qtbot.waitSignal(loaded.context.data_changed, timeout=20_000):
         loaded.open_path(folder)
     return loaded
+
+
+@pytest.fixture
+def equipped(tmp_path, catalog):
+    """Shared state without a window, with the plugins that ship and an empty workspace."""
+    context = AppContext(tmp_path / "workspace")
+    context.set_catalog(catalog)
+    return context
+
+
+@pytest.fixture
+def engine():
+    """What trains in the tests of the Train page."""
+    return FakeEngine()
+
+
+@pytest.fixture
+def train_page(qtbot, equipped, engine):
+    """A Train page whose runs are the fake's, on images that nobody reads."""
+    page = TrainPage(equipped, runner=engine)
+    qtbot.addWidget(page, before_close_func=lambda page: (engine.steps.put(None), page.shut_down()))
+    page.set_data(DataConfig(path="/data/ants-bees"))
+    return page
+
+
+@pytest.fixture
+def queue_page(qtbot, equipped, engine, photos, monkeypatch):
+    """A Train page on real images; the runs that waited are the fake's, and keep what they tell."""
+
+    def resume_run(folder, catalog, workspace, control):
+        with hold(folder):
+            queue.begin(folder)
+            yield from record(engine(read_config(folder / "config.json"), catalog, workspace, control), folder)
+
+    monkeypatch.setattr("tlstudio.engine.run.resume_run", resume_run)
+    page = TrainPage(equipped, runner=engine)
+    qtbot.addWidget(page, before_close_func=lambda page: (engine.steps.put(None), page.shut_down()))
+    page.set_data(DataConfig(path=str(photos)))
+    return page
+
+
+@pytest.fixture
+def runs_page(qtbot, context):
+    """A Runs page over the workspace."""
+    page = RunsPage(context)
+    qtbot.addWidget(page)
+    page.resize(1200, 740)
+    return page
+
+
+@pytest.fixture
+def form(qtbot, catalog):
+    """The form of the Train page, with the plugins that ship."""
+    form = TrainForm()
+    qtbot.addWidget(form)
+    form.set_catalog(catalog)
+    return form

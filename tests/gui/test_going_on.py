@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 
 import numpy as np
 import pytest
@@ -13,9 +14,11 @@ from robust_runs import assert_same_run, folder_of
 from training import run
 
 from tlstudio.api.config import DataConfig
+from tlstudio.api.errors import UserError
 from tlstudio.api.events import RunFailed, RunFinished, RunPaused, RunResumed, RunStarted
 from tlstudio.engine import loop
 from tlstudio.engine.control import Control
+from tlstudio.engine.keep import keep_model
 from tlstudio.gui.context import AppContext, GoOn
 from tlstudio.gui.pages.extend_dialog import ExtendDialog
 from tlstudio.gui.pages.runs import RunsPage
@@ -286,6 +289,51 @@ def test_what_a_killed_run_has_learned_becomes_its_model_and_the_beginning_of_an
         assert page.start()
     assert isinstance(ended.args[0], RunFinished)
     assert list_runs(context.workspace)[0].parent == old.id
+
+
+def test_a_model_that_cannot_be_made_is_told_and_may_be_tried_again(qtbot, runs, context, photos, monkeypatch):
+    broken_off_after(7, context, photos)
+    bar, told = shown(qtbot, runs), []
+    context.problem.connect(told.append)
+
+    def full(*_arguments):
+        raise UserError("The disk is full.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tlstudio.engine.keep.keep_model", full)
+        bar.keep.click()
+        assert not bar.keep.isEnabled()
+        assert not bar.other.isEnabled(), "it would make the model a second time"
+        qtbot.waitUntil(lambda: bool(told), timeout=20_000)
+    assert [error.title for error in told] == ["The disk is full."]
+    assert bar.keep.isEnabled()
+    assert bar.other.isEnabled()
+    bar.keep.click()
+    qtbot.waitUntil(lambda: bar.keep.isHidden() and runs.can("predict"), timeout=20_000)
+    assert len(told) == 1
+
+
+def test_two_clicks_make_one_model_and_the_runs_page_hears_of_it(qtbot, runs, context, photos, monkeypatch):
+    broken_off_after(7, context, photos)
+    bar, made, news, filled = shown(qtbot, runs), [], [], []
+    context.runs_changed.connect(lambda: news.append(1))
+    context.config_requested.connect(filled.append)
+
+    def slowly(*arguments):
+        made.append(arguments)
+        time.sleep(0.3)
+        return keep_model(*arguments)
+
+    monkeypatch.setattr("tlstudio.engine.keep.keep_model", slowly)
+    run = bar._run
+    bar.other.click()
+    bar.other.click()
+    bar.keep.click()
+    bar._actions.continue_with(run)  # as who has not heard yet that it is under way
+    qtbot.waitUntil(lambda: bool(filled) and runs.can("predict"), timeout=20_000)
+    qtbot.waitUntil(lambda: bar.keep.isHidden(), timeout=20_000)
+    assert len(made) == len(filled) == 1
+    assert news
 
 
 def test_runs_that_broke_off_are_found_and_those_that_were_left(context, photos):

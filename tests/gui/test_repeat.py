@@ -3,58 +3,28 @@
 from __future__ import annotations
 
 import pytest
-from gui.test_runs_page import chosen, settled, shown, texts
-from gui.test_train_page import FakeEngine
+from gui.fake_engine import wait_run
+from gui.some_runs import chosen, settled, shown, texts
 from PySide6.QtCore import QUrl
 
-from tlstudio.api.config import DataConfig, TrainConfig, read_config
+from tlstudio.api.config import DataConfig, TrainConfig
 from tlstudio.api.events import RunFinished
-from tlstudio.gui.context import AppContext
 from tlstudio.gui.main_window import MainWindow
 from tlstudio.gui.memory import Memory
-from tlstudio.gui.pages.runs import RunsPage
-from tlstudio.gui.pages.train import TrainPage
 from tlstudio.runs import queue
 from tlstudio.runs.groups import done, plan_folds, plan_seeds
-from tlstudio.runs.lock import hold
 from tlstudio.runs.recorder import record
 from tlstudio.runs.store import create_run, list_runs
 
 
 @pytest.fixture
-def engine():
-    return FakeEngine()
+def context(equipped):
+    return equipped
 
 
 @pytest.fixture
-def context(tmp_path, catalog):
-    context = AppContext(tmp_path / "workspace")
-    context.set_catalog(catalog)
-    return context
-
-
-@pytest.fixture
-def page(qtbot, context, engine, photos, monkeypatch):
-    """A Train page on real images; the runs that waited are the fake's, and keep what they tell."""
-
-    def resume_run(folder, catalog, workspace, control):
-        with hold(folder):
-            queue.begin(folder)
-            yield from record(engine(read_config(folder / "config.json"), catalog, workspace, control), folder)
-
-    monkeypatch.setattr("tlstudio.engine.run.resume_run", resume_run)
-    page = TrainPage(context, runner=engine)
-    qtbot.addWidget(page, before_close_func=lambda page: (engine.steps.put(None), page.shut_down()))
-    page.set_data(DataConfig(path=str(photos)))
-    return page
-
-
-@pytest.fixture
-def runs_page(qtbot, context):
-    page = RunsPage(context)
-    qtbot.addWidget(page)
-    page.resize(1200, 740)
-    return page
+def page(queue_page):
+    return queue_page
 
 
 def keep(workspace, member, accuracy=0.9, outcome="completed", config=None):
@@ -73,10 +43,6 @@ def asked(qtbot, page):
     dialog = page.waiting.repeater.dialog
     qtbot.waitUntil(dialog.add.isEnabled, timeout=20_000)
     return dialog
-
-
-def wait_run(qtbot, engine, page, number):
-    qtbot.waitUntil(lambda: engine.runs == number and page.is_running() and bool(page.session.run), timeout=20_000)
 
 
 def test_several_seeds_are_trained_one_after_the_other(qtbot, page, engine, context):

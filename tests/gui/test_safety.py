@@ -110,6 +110,31 @@ def test_the_menu_saves_diagnostics_after_it_has_shown_what_is_in_them(qtbot, lo
     assert about["libraries"]["torch"]
 
 
+def test_diagnostics_are_collected_once_at_a_time_and_again_after_a_failure(qtbot, loaded, monkeypatch):
+    asked, said, told, go = [], [], [], threading.Event()
+
+    def examine(*_arguments):
+        asked.append(1)
+        assert go.wait(20)
+        raise UserError("The workspace cannot be read.")
+
+    monkeypatch.setattr("tlstudio.registry.examine.examine", examine)
+    loaded.context.message.connect(said.append)
+    loaded.context.problem.connect(told.append)
+    for _ in range(2):
+        loaded.actions_by_id["help.save"].trigger()
+    assert said == ["Collecting what a report needs …"]
+    qtbot.wait(100)
+    assert len(asked) == 1
+    go.set()
+    qtbot.waitUntil(lambda: len(told) == 1, timeout=20_000)
+    loaded.errors.reject()
+    loaded.actions_by_id["help.save"].trigger()
+    qtbot.waitUntil(lambda: len(told) == 2, timeout=20_000)
+    loaded.errors.reject()
+    assert len(asked) == 2
+
+
 def test_the_collector_is_off_while_the_net_hangs_and_a_timer_collects(qtbot, qapp, tmp_path):
     gc.enable()
     net = safety.install(log_folder=tmp_path / "logs", crashes=False)

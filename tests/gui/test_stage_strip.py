@@ -9,7 +9,8 @@ from PySide6.QtCore import QPoint, Qt
 
 from tlstudio.api.events import StageState
 from tlstudio.gui import theme
-from tlstudio.gui.widgets.stage_strip import StageStrip, count_text
+from tlstudio.gui.widgets.stage_look import count_text, ground
+from tlstudio.gui.widgets.stage_strip import StageStrip
 
 STAGES = (
     StageState(name="stem", params=928),
@@ -54,7 +55,7 @@ def test_screen_readers_and_tooltips_hear_the_same(strip):
 
 
 def test_frozen_is_cold_learning_is_warm_and_brighter_the_faster(strip):
-    colors = [strip.color_of(stage) for stage in STAGES]
+    colors = [ground(stage) for stage in STAGES]
     assert colors[0].blue() > colors[0].red()
     assert all(color.red() > color.blue() for color in colors[1:])
     warmth = [color.hslSaturationF() * (1 - abs(color.lightnessF() - 0.5)) for color in colors[1:]]
@@ -66,9 +67,9 @@ def test_text_can_be_read_on_every_stage(strip, choice):
     theme.apply(choice)
     try:
         for factor in (0.0, 1e-6, 1e-4, 1e-3, 0.01, 0.1, 0.5, 1.0, 3.0):
-            ground = strip.color_of(StageState(name="x", params=1, factor=factor))
-            assert contrast(theme.colors().text, ground) >= 4.5, factor
-        assert contrast(theme.colors().frozen_text, strip.color_of(STAGES[0])) >= 4.5
+            color = ground(StageState(name="x", params=1, factor=factor))
+            assert contrast(theme.colors().text, color) >= 4.5, factor
+        assert contrast(theme.colors().frozen_text, ground(STAGES[0])) >= 4.5
     finally:
         theme.apply("light")
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import queue
-import threading
-
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QMessageBox, QPushButton
@@ -21,99 +18,23 @@ from tlstudio.api.events import (
     RunFinished,
     RunPaused,
     RunStarted,
-    StageState,
     StepDone,
 )
-from tlstudio.gui.context import AppContext, OpenedData
+from tlstudio.gui.context import OpenedData
 from tlstudio.gui.pages.train import TrainPage
 from tlstudio.gui.pages.train_progress import RunProgress, duration_text
 from tlstudio.gui.widgets.preview_strip import COUNT
 from tlstudio.runs.store import create_run, read_run
 
-STAGES = (
-    StageState(name="stem", params=1000),
-    StageState(name="block", params=9000, factor=0.1, trainable_params=9000),
-    StageState(name="head", params=20, factor=1.0, trainable_params=20),
-)
 
-
-class FakeEngine:
-    """A runner whose events come from the test, and which obeys its control as the engine does."""
-
-    def __init__(self):
-        self.steps = queue.Queue()
-        self.config = None
-        self.control = None
-        self.runs = 0
-        self.paused_at = threading.Event()
-
-    def __call__(self, config, catalog, workspace, control):
-        self.runs += 1
-        self.config, self.control = config, control
-        run = f"run{self.runs}"
-        yield RunStarted(
-            run=run, folder=str(workspace / "runs" / run), config=config.model_dump(mode="json"), epochs=config.run.epochs
-        )
-        while True:
-            item = self.steps.get(timeout=20)
-            if item is None:
-                break
-            yield item.model_copy(update={"run": item.run or run})
-            if isinstance(item, RunFailed):
-                return
-            if control.paused:
-                self.paused_at.set()
-            if control.checkpoint() != "go":
-                break
-        outcome = {"go": "completed", "stop": "stopped", "cancel": "cancelled"}[control.wish]
-        yield RunFinished(
-            run=run, outcome=outcome, metrics={"val_accuracy": 0.948, "val_loss": 0.2}, best_epoch=6, epochs=10, seconds=12.0,
-            model="" if outcome == "cancelled" else str(workspace / "runs" / run / "model.safetensors"),
-        )  # fmt: skip
-
-    def put(self, *events):
-        for event in events:
-            self.steps.put(event)
-
-    def prepared(self):
-        self.put(
-            Progress(task="Reading images", done=120, total=397),
-            Prepared(
-                classes=("ants", "bees"), images={"train": 8, "val": 2}, stages=STAGES, device="CPU", weights="imagenet1k",
-                steps_per_epoch=4,
-            ),
-        )  # fmt: skip
-
-    def epoch(self, epoch, accuracy=0.9, best=True):
-        self.put(EpochStarted(epoch=epoch, stages=STAGES))
-        for i in range(4):
-            self.put(StepDone(epoch=epoch, step=4 * epoch + i + 1, steps=40, loss=1 / (i + 1), lr=1e-3, images_per_s=44.0))
-        self.put(
-            EpochDone(
-                epoch=epoch, step=4 * epoch + 4, train={"loss": 0.4, "accuracy": 0.95}, val={"loss": 0.5, "accuracy": accuracy},
-                seconds=2.0, best=best,
-            )
-        )  # fmt: skip
+@pytest.fixture
+def context(equipped):
+    return equipped
 
 
 @pytest.fixture
-def engine():
-    return FakeEngine()
-
-
-@pytest.fixture
-def context(tmp_path, catalog):
-    context = AppContext(tmp_path / "workspace")
-    context.set_catalog(catalog)
-    return context
-
-
-@pytest.fixture
-def page(qtbot, context, engine):
-    page = TrainPage(context, runner=engine)
-    qtbot.addWidget(page, before_close_func=lambda page: (engine.steps.put(None), page.shut_down()))
-    page.set_data(DataConfig(path="/data/ants-bees"))
-    return page
+def page(train_page):
+    return train_page
 
 
 def wait_state(qtbot, page, state):

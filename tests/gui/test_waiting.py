@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from gui.test_train_page import FakeEngine
+from gui.fake_engine import wait_run
 
 import tlstudio
-from tlstudio.api.config import DataConfig, read_config
+from tlstudio.api.config import DataConfig
 from tlstudio.api.errors import ConfigError, Problem
 from tlstudio.api.events import RunFailed
 from tlstudio.engine.run import make_run
@@ -24,30 +24,13 @@ from tlstudio.runs.store import list_runs
 
 
 @pytest.fixture
-def engine():
-    return FakeEngine()
+def context(equipped):
+    return equipped
 
 
 @pytest.fixture
-def context(tmp_path, catalog):
-    context = AppContext(tmp_path / "workspace")
-    context.set_catalog(catalog)
-    return context
-
-
-@pytest.fixture
-def page(qtbot, context, engine, photos, monkeypatch):
-    """A Train page on real images; runs, also those that waited, are the fake's."""
-
-    def resume_run(folder, catalog, workspace, control):
-        queue.begin(folder)
-        return engine(read_config(folder / "config.json"), catalog, workspace, control)
-
-    monkeypatch.setattr("tlstudio.engine.run.resume_run", resume_run)
-    page = TrainPage(context, runner=engine)
-    qtbot.addWidget(page, before_close_func=lambda page: (engine.steps.put(None), page.shut_down()))
-    page.set_data(DataConfig(path=str(photos)))
-    return page
+def page(queue_page):
+    return queue_page
 
 
 def add(qtbot, page, name):
@@ -61,10 +44,6 @@ def add(qtbot, page, name):
 
 def waiting(page):
     return [run.name for run in page.elsewhere.runs.now.waiting]
-
-
-def wait_run(qtbot, engine, page, number):
-    qtbot.waitUntil(lambda: engine.runs == number and page.is_running() and bool(page.session.run), timeout=20_000)
 
 
 def test_what_waits_begins_when_a_run_has_ended(qtbot, page, engine):
@@ -173,6 +152,27 @@ def test_while_another_process_trains_the_next_waits_for_its_end(qtbot, page, en
     going.clear()
     page.elsewhere.runs.look()  # as it does every two seconds while it can be seen
     wait_run(qtbot, engine, page, 2)
+
+
+def test_what_was_to_be_first_before_a_stop_is_not_first_after_it(qtbot, page, engine, context, monkeypatch):
+    for name in ("a", "b"):
+        add(qtbot, page, name)
+    first, second = queue.waiting(context.workspace)
+    going = [first.folder]  # whichever: it is only counted
+    monkeypatch.setattr(queue, "at_work", lambda _workspace: list(going))
+    with qtbot.waitSignal(page.elsewhere.runs.looked, timeout=20_000):
+        page.waiting.begin_soon(second.id)
+    page.start()
+    wait_run(qtbot, engine, page, 1)
+    page.stop(keep=True)
+    with qtbot.waitSignal(page.run_ended, timeout=10_000):
+        engine.prepared()
+    going.clear()
+    page.start()
+    wait_run(qtbot, engine, page, 2)
+    engine.put(None)
+    wait_run(qtbot, engine, page, 3)
+    assert engine.config.run.name == "a"
 
 
 def test_closing_begins_no_other_run(qtbot, page, engine, context):

@@ -28,10 +28,12 @@ def doctor(
     from tlstudio.registry.examine import examine
 
     session = session_of(context)
+    file = Path(bundle).expanduser().absolute() if bundle else None
+    _refuse_existing(file)  # before all weights are read
     found = examine(session.catalog(), session.workspace)
     if device:
         found["device"] = _device()
-    parts = _save(found, session.workspace, Path(bundle).expanduser().absolute()) if bundle else []
+    parts = _save(found, session.workspace, file) if file is not None else []
     if as_json:
         output.print_json({**found, "bundle": parts} if bundle else found)
     else:
@@ -45,14 +47,19 @@ def doctor(
 
 def _save(found: dict[str, Any], workspace: Path, file: Path) -> list[str]:
     """Write the bundle; returns the names of what is in it."""
-    from tlstudio.api.errors import UserError
     from tlstudio.registry.diagnostics import gather, write
 
-    if file.exists():
-        raise UserError(f"There is something at {file} already.", hint="Give the name of a new file.")
     parts = gather(found, workspace)
+    _refuse_existing(file)  # somebody may have made it meanwhile
     write(file, parts)
     return list(parts)
+
+
+def _refuse_existing(file: Path | None) -> None:
+    from tlstudio.api.errors import UserError
+
+    if file is not None and file.exists():
+        raise UserError(f"There is something at {file} already.", hint="Give the name of a new file.")
 
 
 def _device() -> str:

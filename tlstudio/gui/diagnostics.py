@@ -25,6 +25,7 @@ class Diagnostics(QObject):
         self._last: object = None
         self.device = ""
         self.question: QMessageBox | None = None
+        self._gathering: Task | None = None
         context.problem.connect(self._remember)
         context.run_event.connect(self._hear)
 
@@ -53,12 +54,19 @@ class Diagnostics(QObject):
     def save(self) -> None:
         """Show what a file of diagnostics would have in it, and save it where the user says."""
         catalog, workspace, device = self._context.catalog, self._context.workspace, self.device
-        if catalog is not None and self.question is None:
-            run_in_background(
-                self, lambda _task: _gather(catalog, workspace, device), done=self._ask, failed=self._context.problem.emit
-            )
+        if catalog is None or self.question is not None or self._gathering is not None:
+            return
+        self._context.message.emit(self.tr("Collecting what a report needs …"))
+        self._gathering = run_in_background(
+            self, lambda _task: _gather(catalog, workspace, device), done=self._ask, failed=self._failed
+        )
+
+    def _failed(self, error: BaseException) -> None:
+        self._gathering = None
+        self._context.problem.emit(error)
 
     def _ask(self, parts: dict[str, str]) -> None:
+        self._gathering = None
         box = self.question = QMessageBox(self._widget)
         box.setWindowTitle(self.tr("Save diagnostics"))
         box.setText(self.tr("Nothing is sent: a zip file is saved, which you can look into and send along with a report."))

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QCoreApplication, QObject, Qt, Slot
+from PySide6.QtCore import QCoreApplication, QObject, Qt, Signal, Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from tlstudio.api.config import TrainConfig, parse_config, with_overrides
@@ -28,9 +28,14 @@ from tlstudio.runs.store import RunInfo
 class GoingOn(QObject):
     """What can be done to go on with a run; asks what it must, and has the Train page do it."""
 
+    changed = Signal()
+    """A model begins to be made of what a run has learned, or that has come to its end."""
+
     def __init__(self, context: AppContext, parent: QWidget) -> None:
         super().__init__(parent)
         self._context, self._widget = context, parent
+        self.keeping = False
+        """Whether a model is being made of what a run has learned; one at a time."""
 
     def possible(self) -> bool:
         """Whether a run could begin now."""
@@ -57,11 +62,20 @@ class GoingOn(QObject):
     def keep(self, run: RunInfo, then: Callable[[], object]) -> None:
         """Make a model of what a run that broke off has learned; in the background, since torch may not be there yet."""
         catalog, workspace = self._context.catalog, self._context.workspace
-        if catalog is not None:
-            run_in_background(
-                self, lambda _task: _kept(run.folder, catalog, workspace), done=lambda _file: then(),
-                failed=self._context.problem.emit,
-            )  # fmt: skip
+        if catalog is None or self.keeping:
+            return
+        self.keeping = True
+        self.changed.emit()
+        run_in_background(
+            self, lambda _task: _kept(run.folder, catalog, workspace), done=lambda _file: self._ended(then),
+            failed=lambda error: self._ended(lambda: self._context.problem.emit(error)),
+        )  # fmt: skip
+
+    def _ended(self, then: Callable[[], object]) -> None:
+        self.keeping = False
+        self.changed.emit()
+        self._context.runs_changed.emit()
+        then()
 
     def continue_with(self, run: RunInfo) -> None:
         """Fill the Train page with the run's settings and its result as weights, to be changed before a new run begins."""
@@ -125,6 +139,7 @@ class GoingOnBar(QFrame):
         self.resume.clicked.connect(self.go_on)
         self.extend.clicked.connect(self.go_on)
         self.keep.clicked.connect(self.keep_model)
+        self._actions.changed.connect(self._keeping_changed)
         self.other.clicked.connect(self.continue_with)
         context.run_active_changed.connect(lambda _active: self._enable())
         context.catalog_changed.connect(lambda _catalog: self._enable())
@@ -157,9 +172,17 @@ class GoingOnBar(QFrame):
             self._look()
 
     @Slot()
+    def _keeping_changed(self) -> None:
+        self._enable()
+        if not self._actions.keeping:
+            self._look()
+
+    @Slot()
     def _look(self) -> None:
         run, workspace = self._run, self._context.workspace
-        if run is not None:
+        if self._looking is not None:
+            self._looking.cancel()
+        if run is not None and run.status not in ("running", "queued"):
             self._looking = run_in_background(
                 self, lambda _task: (standing_of(run), gone(run, workspace)), done=lambda found: self._looked(*found),
                 failed=self._context.problem.emit,
@@ -168,7 +191,7 @@ class GoingOnBar(QFrame):
     def can(self, what: str) -> bool:
         """Whether resume, extend, keep or continue is possible now."""
         if what == "keep":
-            return self._run is not None and self._context.catalog is not None and self._may_keep()
+            return self._may_keep()
         if not self._actions.possible() or self._run is None:
             return False
         if what == "continue":
@@ -193,19 +216,20 @@ class GoingOnBar(QFrame):
     def keep_model(self) -> None:
         """Make a model of what the run has learned so far."""
         if self.can("keep") and self._run is not None:
-            self.keep.setEnabled(False)
             self._actions.keep(self._run, self._model_kept)
 
     def _model_kept(self) -> None:
-        self._look()
         self._context.message.emit(self.tr("What it has learned so far is its model now: predict and evaluate with it."))
-        self._context.runs_changed.emit()
 
     def _has_model(self) -> bool:
         return self._run is not None and self._run.status != "running" and self._run.model_file.is_file()
 
-    def _may_keep(self) -> bool:
+    def _without_model(self) -> bool:
+        """Whether it has learned something of which nobody has made a model."""
         return self.standing is not None and self.standing.step > 0 and not self._has_model()
+
+    def _may_keep(self) -> bool:
+        return self._without_model() and self._context.catalog is not None and not self._actions.keeping
 
     def _looked(self, standing: Standing | None, gone: str) -> None:
         self._looking = None
@@ -225,8 +249,8 @@ class GoingOnBar(QFrame):
             self.resume.setText(self.tr("Resume") if standing.step else self.tr("Begin anew"))
         self.resume.setVisible(standing is not None and not standing.finished and not gone)
         self.extend.setVisible(standing is not None and standing.finished and not gone)
-        self.keep.setVisible(self._may_keep())
-        self.other.setVisible(self._has_model() or self._may_keep())
+        self.keep.setVisible(self._without_model())
+        self.other.setVisible(self._has_model() or self._without_model())
         self._enable()
 
     def _enable(self) -> None:

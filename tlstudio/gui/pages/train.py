@@ -11,17 +11,6 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QMessageBox, QPushButton, QSt
 
 from tlstudio.api.config import DataConfig, TrainConfig, parse_config
 from tlstudio.api.errors import ConfigError
-from tlstudio.api.events import (
-    CheckpointSaved,
-    EpochDone,
-    EpochStarted,
-    Event,
-    Prepared,
-    RunFailed,
-    RunResumed,
-    RunStarted,
-    StepDone,
-)
 from tlstudio.engine.control import Control
 from tlstudio.gui import theme
 from tlstudio.gui.context import AppContext, GoOn, OpenedData
@@ -31,9 +20,9 @@ from tlstudio.gui.pages.train_form import TrainForm
 from tlstudio.gui.pages.train_monitor import RunMonitor
 from tlstudio.gui.pages.train_network import NetworkView
 from tlstudio.gui.pages.train_rate import RateSearch
-from tlstudio.gui.pages.train_result import field_problems
+from tlstudio.gui.pages.train_shown import RunShown
 from tlstudio.gui.pages.train_situation import SituationLook
-from tlstudio.gui.pages.train_told import Told, config_of
+from tlstudio.gui.pages.train_told import config_of
 from tlstudio.gui.pages.train_waiting import Waiting
 from tlstudio.gui.run_session import RunSession
 from tlstudio.gui.thread import Runner, find_rate, going_on, reproducing, train
@@ -43,9 +32,6 @@ from tlstudio.registry import Catalog
 
 if TYPE_CHECKING:
     from tlstudio.runs.store import RunInfo
-
-_OF_GOING_ON = (RunResumed, CheckpointSaved, EpochStarted, StepDone, EpochDone)
-"""Events that a run which is held for want of room, or of its images, tells once it goes on."""
 
 
 class TrainPage(QWidget):
@@ -68,7 +54,6 @@ class TrainPage(QWidget):
         self._runner = runner
         self.session = RunSession(context, self)
         self.rate_search = RateSearch(context, finder, self)
-        self._told: Told | None = None
         self._painted = False
         self._stack = QStackedWidget(self)
         self._work = QWidget(self._stack)
@@ -77,6 +62,7 @@ class TrainPage(QWidget):
         self.network.make_drawable(self.form, lambda: context.workspace)
         self.curves = RunCurves(self._work)
         self.monitor = RunMonitor(self._work)
+        self.shown = RunShown(self, context)
         self.empty = nothing_to_train_on(context)
         self._build()
         self._connect()
@@ -136,11 +122,9 @@ class TrainPage(QWidget):
 
     def _begin(self, runner: Runner, config: TrainConfig, *, run: str = "", control: Control | None = None) -> None:
         self._stack.setCurrentWidget(self._work)
-        self.curves.clear()
-        self.monitor.begin(patience=config.run.patience)
+        self.shown.begin(patience=config.run.patience)
         self.form.set_locked(not self.waiting.preparing)
         self.network.set_running(True)
-        self._told = None
         self.session.begin(runner, config, run=run, control=control)
         self._context.set_run_active(True)
 
@@ -248,39 +232,6 @@ class TrainPage(QWidget):
 
     # The run
 
-    @Slot(object)
-    def _on_event(self, event: Event | Told) -> None:
-        if isinstance(event, Told):
-            self._show_told(event)
-            return
-        if isinstance(event, RunStarted):
-            self._context.runs_changed.emit()
-        self.curves.feed(event)
-        if self.monitor.state == "held" and isinstance(event, _OF_GOING_ON):
-            self.monitor.set_state("paused" if self.session.paused else "running")
-        self.monitor.feed(event)
-        if isinstance(event, Prepared | EpochStarted):
-            self._show_stages(event)
-        elif isinstance(event, RunFailed):
-            self.form.show_problems(field_problems(event))
-        self._context.run_event.emit(event)
-
-    def _show_told(self, told: Told) -> None:
-        """What a run told before one looked; its events follow without a seam."""
-        self._told = told
-        self.curves.set_data(told.curves)
-        self.monitor.show_told(told.progress, told.notes)
-        if told.stages:
-            self.network.show_states(told.stages, running=True, epoch=max(0, told.progress.epoch))
-            self.network.preview.follow(self.form, [told.stages])
-
-    def _show_stages(self, event: Prepared | EpochStarted) -> None:
-        """What learns now; in an epoch that goes on, what the epoch began with."""
-        if isinstance(event, EpochStarted):
-            self.network.show_states(event.stages, running=True, epoch=event.epoch)
-        elif self._told is None or not self._told.stages:
-            self.network.show_states(event.stages, running=True, epoch=None)
-
     @Slot()
     def _on_ended(self) -> None:
         end = self.monitor.progress.end
@@ -374,7 +325,7 @@ class TrainPage(QWidget):
 
     def _connect(self) -> None:
         context = self._context
-        self.session.event.connect(lambda event: self._on_event(event))
+        self.session.event.connect(self.shown.feed)
         self.session.ended.connect(self._on_ended)
         context.catalog_changed.connect(self._catalog_arrived)
         context.data_changed.connect(self._data_arrived)

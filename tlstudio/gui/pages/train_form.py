@@ -37,7 +37,8 @@ from tlstudio.gui.pages.train_matters import depending, without_effect
 from tlstudio.gui.pages.train_situation import StrategyBox, usual_strategy
 from tlstudio.gui.pages.train_weights import WeightsBox
 from tlstudio.gui.widgets.backbone_box import BackboneBox
-from tlstudio.gui.widgets.editors import Choice, ChoiceBox, NumberBox
+from tlstudio.gui.widgets.choice_box import Choice, ChoiceBox
+from tlstudio.gui.widgets.editors import NumberBox
 from tlstudio.gui.widgets.fields import UNITS
 from tlstudio.gui.widgets.form import Form, OptionsEditor, Section
 from tlstudio.gui.widgets.schedule_curve import Planned

@@ -29,7 +29,8 @@ from tlstudio.gui.pages.train_layers import TrainLayers
 from tlstudio.gui.pages.train_preview import TrainPreview
 from tlstudio.gui.widgets.background import Task, run_in_background
 from tlstudio.gui.widgets.plan_raster import PlanRaster
-from tlstudio.gui.widgets.stage_strip import StageStrip, count_text
+from tlstudio.gui.widgets.stage_look import count_text
+from tlstudio.gui.widgets.stage_strip import StageStrip
 
 _PLANS_LOOKED_AT = 200
 

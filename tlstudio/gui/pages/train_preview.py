@@ -14,7 +14,7 @@ from tlstudio.api.events import StageState
 from tlstudio.gui.pages.train_form import TrainForm
 from tlstudio.gui.widgets.background import Task, run_in_background
 from tlstudio.gui.widgets.preview_strip import COUNT, PreviewStrip
-from tlstudio.gui.widgets.stage_strip import HEAD
+from tlstudio.gui.widgets.stage_look import HEAD
 
 _SETTLE_MS = 250  # typing must not start work with every key
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,11 +10,8 @@ from PySide6.QtCore import Qt, QUrl, Signal
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
-from tlstudio.api.errors import Problem
 from tlstudio.api.events import EpochDone, RunFailed, RunFinished, RunPaused
 from tlstudio.gui import theme
-
-_FIELD_LINE = re.compile(r"^([a-z_]+(?:\.[a-z0-9_]+)+): (.+)$")
 
 
 class ResultCard(QFrame):
@@ -180,9 +176,3 @@ def _action(text: str, icon: str, tip: str) -> QPushButton:
     button.setToolTip(tip)
     theme.set_icon(button, icon)
     return button
-
-
-def field_problems(event: RunFailed) -> list[Problem]:
-    """The problems of a configuration that the engine found, from the lines of its message."""
-    lines = (_FIELD_LINE.match(line) for line in event.detail.splitlines())
-    return [Problem(field=found[1], message=found[2]) for found in lines if found]

@@ -17,7 +17,7 @@ from tlstudio.api.config import AUTO_STRATEGY, SAMPLE_DATASET, SAMPLE_STRATEGY, 
 from tlstudio.api.dataset import ImageSet
 from tlstudio.api.freezing import FreezingSpec
 from tlstudio.gui.widgets.background import Task, run_in_background
-from tlstudio.gui.widgets.editors import Choice, ChoiceBox
+from tlstudio.gui.widgets.choice_box import Choice, ChoiceBox
 from tlstudio.registry.presets import Situation, preset_for, why
 
 if TYPE_CHECKING:

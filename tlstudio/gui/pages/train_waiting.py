@@ -191,6 +191,7 @@ class Waiting(QObject):
         Which one that is, is looked up first: others may have added runs, or have begun them. The page has asked for that.
         """
         self._due = isinstance(end, RunFailed) or (isinstance(end, RunFinished) and end.outcome == "completed")
+        self._first = self._first if self._due else ""
         self.preparing = self.preparing and self._due
 
     @Slot(object)

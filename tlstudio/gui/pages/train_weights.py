@@ -8,7 +8,7 @@ from PySide6.QtCore import Slot
 from PySide6.QtWidgets import QFileDialog
 
 from tlstudio.api.backbone import BackboneSpec
-from tlstudio.gui.widgets.editors import Choice, ChoiceBox
+from tlstudio.gui.widgets.choice_box import Choice, ChoiceBox
 from tlstudio.registry.weights import WeightSet, how_to_get, weight_sets
 
 _FILE = object()  # the entry that opens a file dialog

@@ -12,8 +12,8 @@ from tlstudio.api.backbone import BackboneSpec
 from tlstudio.gui import theme
 from tlstudio.gui.widgets.backbone_chooser import BackboneChooser, Looked
 from tlstudio.gui.widgets.background import Task, run_in_background
-from tlstudio.gui.widgets.editors import Choice, ChoiceBox
-from tlstudio.gui.widgets.stage_strip import count_text
+from tlstudio.gui.widgets.choice_box import Choice, ChoiceBox
+from tlstudio.gui.widgets.stage_look import count_text
 from tlstudio.registry.backbones import Listed, all_sets, list_backbones
 
 _LOOK_AFTER_MS = 50

@@ -10,7 +10,7 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QPushButton, QTextBrowser, QVBoxLayout, QWidget
 
 from tlstudio.gui import theme
-from tlstudio.gui.widgets.stage_strip import count_text
+from tlstudio.gui.widgets.stage_look import count_text
 from tlstudio.registry.backbones import TOP1, Listed
 from tlstudio.registry.weights import WeightSet, how_to_get
 

@@ -12,7 +12,7 @@ from typing import Any
 from PySide6.QtCore import QAbstractTableModel, QCoreApplication, QModelIndex, QObject, QPersistentModelIndex, Qt
 
 from tlstudio.gui import theme
-from tlstudio.gui.widgets.stage_strip import count_text
+from tlstudio.gui.widgets.stage_look import count_text
 from tlstudio.registry.backbones import Listed, in_order, search
 
 Index = QModelIndex | QPersistentModelIndex

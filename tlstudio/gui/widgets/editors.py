@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,28 +19,22 @@ from PySide6.QtGui import (
     QPalette,
     QPen,
     QResizeEvent,
-    QStandardItem,
-    QStandardItemModel,
     QWheelEvent,
 )
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
     QCheckBox,
-    QComboBox,
     QLabel,
     QLineEdit,
     QSizePolicy,
-    QStyle,
-    QStyleOptionComboBox,
-    QStylePainter,
     QWidget,
 )
 
 from tlstudio.gui import theme
 
 _SERIES = (1.0, 2.0, 5.0, 10.0)
-_MAX_VISIBLE = 20
-_MIN_WIDTH = 80
+MIN_WIDTH = 80
+"""Pixels; so that a form can be narrow."""
 
 
 class Editor(Protocol):
@@ -96,7 +90,7 @@ class NumberBox(QAbstractSpinBox):
         self._automatic: float | None = None
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setMinimumWidth(_MIN_WIDTH)
+        self.setMinimumWidth(MIN_WIDTH)
         self._unit = QLabel(unit, self)
         self._unit.setForegroundRole(QPalette.ColorRole.PlaceholderText)
         self._unit.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
@@ -141,12 +135,12 @@ class NumberBox(QAbstractSpinBox):
 
     def set_invalid(self, invalid: bool) -> None:
         """Frame it as wrong."""
-        _mark(self, invalid)
+        mark(self, invalid)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """As usual, with a frame where it is wrong (by the stylesheet, the arrows would be lost)."""
         super().paintEvent(event)
-        _frame(self)
+        frame(self)
 
     def stepBy(self, steps: int) -> None:
         """One step up or down, from the automatic value where the field is empty; never out of the range."""
@@ -164,7 +158,7 @@ class NumberBox(QAbstractSpinBox):
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         """Scrolling over the form must not change values."""
-        _only_with_focus(self, event, super().wheelEvent)
+        only_with_focus(self, event, super().wheelEvent)
 
     def changeEvent(self, event: QEvent) -> None:
         """The unit pales with the rest."""
@@ -190,7 +184,7 @@ class NumberBox(QAbstractSpinBox):
 
     def minimumSizeHint(self) -> QSize:
         """The same height, a few digits wide."""
-        return QSize(_MIN_WIDTH, self.sizeHint().height())
+        return QSize(MIN_WIDTH, self.sizeHint().height())
 
     def _stepped(self, value: float, direction: int) -> float:
         if not self._logarithmic:
@@ -206,116 +200,6 @@ class NumberBox(QAbstractSpinBox):
         return float(f"{lead * 10.0**power:.3g}")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Choice:
-    """One entry of a list: the value, what the user reads, and why it cannot be taken if it cannot."""
-
-    value: Any
-    title: str
-    about: str = ""
-    enabled: bool = True
-
-
-class ChoiceBox(QComboBox):
-    """One of several values."""
-
-    changed = Signal()
-
-    def __init__(self, choices: Sequence[Choice] = ()) -> None:
-        super().__init__()
-        self._choices: list[Choice] = []
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.setMinimumContentsLength(8)
-        self.setMaxVisibleItems(_MAX_VISIBLE)
-        self.setMinimumWidth(_MIN_WIDTH)
-        self.set_choices(choices)
-        self.currentIndexChanged.connect(self._picked)
-
-    @property
-    def choices(self) -> tuple[Choice, ...]:
-        """What can be chosen."""
-        return tuple(self._choices)
-
-    def set_choices(self, choices: Sequence[Choice]) -> None:
-        """Offer others; what was chosen stays chosen, as an entry of its own if need be."""
-        kept = self._choices[self.currentIndex()] if self._choices else None
-        blocked = self.blockSignals(True)
-        self.clear()
-        self._choices = []
-        for choice in choices:
-            self._add(choice)
-        if kept is not None:
-            self._select(kept.value)
-        self.blockSignals(blocked)
-        self._show_tip()
-
-    def value(self) -> Any:
-        """The chosen value."""
-        index = self.currentIndex()
-        return self._choices[index].value if 0 <= index < len(self._choices) else None
-
-    def set_value(self, value: Any) -> None:
-        """Choose it; a value that is not offered becomes an entry, so that nothing is lost."""
-        self._select(value)
-        self._show_tip()
-
-    def set_invalid(self, invalid: bool) -> None:
-        """Frame it as wrong."""
-        _mark(self, invalid)
-
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        """Scrolling over the form must not change values."""
-        _only_with_focus(self, event, super().wheelEvent)
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """As usual, but a text that does not fit ends in dots."""
-        painter = QStylePainter(self)
-        option = QStyleOptionComboBox()
-        self.initStyleOption(option)
-        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
-        style = self.style()
-        room = style.subControlRect(
-            QStyle.ComplexControl.CC_ComboBox, option, QStyle.SubControl.SC_ComboBoxEditField, self
-        ).width()
-        room -= 0 if option.currentIcon.isNull() else option.iconSize.width() + 4
-        option.currentText = self.fontMetrics().elidedText(self.currentText(), Qt.TextElideMode.ElideRight, room - 4)
-        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
-        painter.end()
-        _frame(self)
-
-    def showPopup(self) -> None:
-        """The list is as wide as its longest entry."""
-        self.view().setMinimumWidth(min(640, self.view().sizeHintForColumn(0) + 4 * theme.GRID))
-        super().showPopup()
-
-    def _add(self, choice: Choice) -> None:
-        self._choices.append(choice)
-        item = QStandardItem(choice.title)
-        item.setToolTip(choice.about)
-        item.setEnabled(choice.enabled)
-        model = self.model()
-        assert isinstance(model, QStandardItemModel)
-        model.appendRow(item)
-
-    def _select(self, value: Any) -> None:
-        index = next((i for i, choice in enumerate(self._choices) if choice.value == value), -1)
-        if index < 0:
-            self._add(Choice(value=value, title=self.tr("automatic") if value is None else str(value)))
-            index = len(self._choices) - 1
-        self.setCurrentIndex(index)
-
-    def _picked(self, _index: int) -> None:
-        self._show_tip()
-        self.changed.emit()
-
-    def _show_tip(self) -> None:
-        index = self.currentIndex()
-        if 0 <= index < len(self._choices) and self._choices[index].about:
-            self.setToolTip(self._choices[index].about)
-
-
 class TextBox(QLineEdit):
     """Text; empty means ``None`` where that is allowed."""
 
@@ -324,7 +208,7 @@ class TextBox(QLineEdit):
     def __init__(self, *, optional: bool = False) -> None:
         super().__init__()
         self._optional = optional
-        self.setMinimumWidth(_MIN_WIDTH)
+        self.setMinimumWidth(MIN_WIDTH)
         if optional:
             self.setPlaceholderText(self.tr("auto"))
         self.textChanged.connect(self.changed)
@@ -339,12 +223,12 @@ class TextBox(QLineEdit):
 
     def set_invalid(self, invalid: bool) -> None:
         """Frame it as wrong."""
-        _mark(self, invalid)
+        mark(self, invalid)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """As usual, with a frame where it is wrong."""
         super().paintEvent(event)
-        _frame(self)
+        frame(self)
 
 
 class JsonBox(TextBox):
@@ -382,7 +266,7 @@ class SwitchBox(QCheckBox):
 
     def set_invalid(self, invalid: bool) -> None:
         """A tick is never wrong by itself."""
-        _mark(self, invalid)
+        mark(self, invalid)
 
 
 def number_text(value: float) -> str:
@@ -399,20 +283,23 @@ def number_text(value: float) -> str:
     return text if float(text) == value else repr(value)
 
 
-def _mark(widget: QWidget, invalid: bool) -> None:
+def mark(widget: QWidget, invalid: bool) -> None:
+    """Have an editor framed as wrong, or no longer."""
     if bool(widget.property("wrong")) != invalid:
         widget.setProperty("wrong", invalid)
         widget.update()
 
 
-def _frame(widget: QWidget) -> None:
+def frame(widget: QWidget) -> None:
+    """Paint that frame; at the end of an editor's own painting."""
     if widget.property("wrong"):
         painter = QPainter(widget)
         painter.setPen(QPen(theme.colors().error, 1))
         painter.drawRoundedRect(widget.rect().adjusted(0, 0, -1, -1), 3, 3)
 
 
-def _only_with_focus(widget: QWidget, event: QWheelEvent, handle: Any) -> None:
+def only_with_focus(widget: QWidget, event: QWheelEvent, handle: Any) -> None:
+    """Let an editor have a turn of the wheel only while it has the keyboard."""
     if widget.hasFocus():
         handle(event)
     else:

@@ -10,7 +10,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 from PySide6.QtCore import QCoreApplication
 
-from tlstudio.gui.widgets.editors import Bounds, Choice, ChoiceBox, Editor, JsonBox, NumberBox, SwitchBox, TextBox, number_text
+from tlstudio.gui.widgets.choice_box import Choice, ChoiceBox
+from tlstudio.gui.widgets.editors import Bounds, Editor, JsonBox, NumberBox, SwitchBox, TextBox, number_text
 
 _NAMES = {
     "adamw": "AdamW",

@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QHeaderView, QStyle, QStyledItemDelegate, QStyleOp
 from tlstudio.api.events import StageState
 from tlstudio.gui import theme
 from tlstudio.gui.widgets import stage_look
-from tlstudio.gui.widgets.stage_strip import HEAD
+from tlstudio.gui.widgets.stage_look import HEAD
 
 if TYPE_CHECKING:
     from tlstudio.engine.layers import LayerInfo, StageLayers

@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 from tlstudio.api.events import StageState
 from tlstudio.gui import theme
 from tlstudio.gui.widgets import stage_look
-from tlstudio.gui.widgets.stage_strip import HEAD
+from tlstudio.gui.widgets.stage_look import HEAD
 
 LABELS = 76
 _AXIS = 15

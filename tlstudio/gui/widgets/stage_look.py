@@ -14,6 +14,7 @@ from PySide6.QtGui import QBrush, QColor, QPainter
 from tlstudio.api.events import StageState
 from tlstudio.gui import theme
 
+HEAD = "head"
 _FAINTEST = 1e-4  # a factor this small or smaller is drawn palest
 
 
@@ -91,6 +92,20 @@ def statistics_words(state: StageState) -> str:
     if state.norm_stats == "fixed":
         return _tr("statistics fixed")
     return _tr("statistics follow") if state.norm_stats == "update" else _tr("statistics recalibrated")
+
+
+def count_text(count: int) -> str:
+    """A number of parameters as people say it: 940, 12 k, 0.9 M, 25 M, 198 M, 1.2 G."""
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if count >= (0.1 * limit if unit == "M" else limit):
+            value = count / limit
+            return f"{value:.1f} {unit}" if value < 9.95 else f"{value:.0f} {unit}"
+    return str(count)
+
+
+def name_of(state: StageState) -> str:
+    """What a stage is called."""
+    return _tr("head") if state.name == HEAD else state.name
 
 
 def _tr(text: str) -> str:

@@ -13,10 +13,8 @@ from typing import Literal
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import (
-    QColor,
     QContextMenuEvent,
     QFocusEvent,
-    QFontMetrics,
     QHelpEvent,
     QKeyEvent,
     QMouseEvent,
@@ -29,13 +27,12 @@ from PySide6.QtWidgets import QMenu, QSizePolicy, QToolTip, QWidget
 
 from tlstudio.api.events import StageState
 from tlstudio.gui import theme
-from tlstudio.gui.widgets import stage_look
+from tlstudio.gui.widgets.stage_look import HEAD, count_text, name_of
+from tlstudio.gui.widgets.stage_paint import paint_stage
 
-HEAD = "head"
+Kind = Literal["freeze", "thaw", "factor", "levels"]
 _GAP = 4
 _HEIGHT = 72
-_PAD = 6
-_NARROW = 44  # below this width in pixels a stage shows no figures
 _FAR = 8  # pixels from which on a press becomes a drag
 _LEVEL = 14  # pixels of a drag up or down for one level of the factor
 _NOTCH = 120
@@ -55,7 +52,7 @@ class StageEdit:
     """
 
     stages: tuple[str, ...]
-    kind: Literal["freeze", "thaw", "factor", "levels"]
+    kind: Kind
     factor: float = 0.0
     levels: int = 0
     gesture: int = 0
@@ -123,7 +120,7 @@ class StageStrip(QWidget):
 
     def describe(self, stage: StageState) -> str:
         """One sentence about a stage, for the tooltip and for screen readers."""
-        name = self.tr("head") if stage.name == HEAD else stage.name
+        name = name_of(stage)
         factor = f"{stage.factor:.3g}"
         if stage.factor == 0.0:
             state = self.tr("frozen: it stays as it is")
@@ -155,10 +152,6 @@ class StageStrip(QWidget):
             left += width + _GAP
         return result
 
-    def color_of(self, stage: StageState) -> QColor:
-        """Ice blue when frozen or learning only in part; warm and the fuller the larger its factor when it learns."""
-        return stage_look.ground(stage)
-
     def sizeHint(self) -> QSize:
         """A band over the plots."""
         return QSize(480, _HEIGHT)
@@ -179,7 +172,7 @@ class StageStrip(QWidget):
             return
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         for index, (stage, box) in enumerate(zip(self._stages, self.rectangles(), strict=True)):
-            self._paint_stage(painter, stage, box, marked=index == self._current and self.hasFocus())
+            paint_stage(painter, stage, box, marked=index == self._current and self.hasFocus())
 
     def event(self, event: QEvent) -> bool:
         """Tooltips belong to the stage under the mouse."""
@@ -337,12 +330,12 @@ class StageStrip(QWidget):
         levels = int(up / _LEVEL) or (1 if up >= _FAR else -1 if up <= -_FAR else 0)
         self._edit("levels", (index,), levels=levels)
 
-    def _one_edit(self, kind: Literal["freeze", "thaw", "factor", "levels"], index: int, **values: float) -> None:
+    def _one_edit(self, kind: Kind, index: int, **values: float) -> None:
         self._gesture += 1
         self._edit(kind, (index,), **values)
         self._last = None
 
-    def _edit(self, kind: Literal["freeze", "thaw", "factor", "levels"], indices: Sequence[int], **values: float) -> None:
+    def _edit(self, kind: Kind, indices: Sequence[int], **values: float) -> None:
         names = tuple(self._stages[index].name for index in indices)
         edit = StageEdit(stages=names, kind=kind, gesture=self._gesture, **values)
         if edit != self._last:
@@ -351,64 +344,3 @@ class StageStrip(QWidget):
 
     def _index_at(self, x: int) -> int:
         return next((i for i, box in enumerate(self.rectangles()) if box.left() <= x <= box.right()), -1)
-
-    def _paint_stage(self, painter: QPainter, stage: StageState, box: QRectF, *, marked: bool) -> None:
-        now = theme.colors()
-        edge = now.frozen if stage.factor == 0.0 else now.learn
-        painter.setBrush(self.color_of(stage))
-        painter.setPen(QPen(now.text if marked else edge, 2 if marked else 1))
-        painter.drawRoundedRect(box.adjusted(0.5, 0.5, -0.5, -0.5), 4, 4)
-        painter.setPen(Qt.PenStyle.NoPen)
-        part = stage_look.in_part(stage)
-        if stage.factor == 0.0 or part:
-            painter.setBrush(stage_look.hatch())
-            up = 8 if part else 0
-            painter.drawRoundedRect(QRectF(box.left() + 1.5, box.bottom() - 13 - up, box.width() - 3, 11), 3, 3)
-        if stage.factor > 0.0:
-            self._paint_level(painter, stage, box, part=part)
-        painter.setPen(now.text)
-        self._paint_text(painter, stage, box)
-
-    def _paint_level(self, painter: QPainter, stage: StageState, box: QRectF, *, part: bool) -> None:
-        """A bar at the foot whose length is the factor: the brightness again, for those who cannot see it."""
-        now = theme.colors()
-        if part:  # a thin warm band in a cold stage: what learns is little
-            painter.setBrush(stage_look.warmth(stage.factor))
-            painter.drawRoundedRect(QRectF(box.left() + 1.5, box.bottom() - 9, box.width() - 3, 8), 3, 3)
-        share = max(0.04, min(stage.factor, 1.0))
-        painter.setBrush(now.learn)
-        painter.drawRoundedRect(QRectF(box.left() + 2, box.bottom() - 6, (box.width() - 4) * share, 4), 2, 2)
-
-    def _paint_text(self, painter: QPainter, stage: StageState, box: QRectF) -> None:
-        now = theme.colors()
-        name = self.tr("head") if stage.name == HEAD else stage.name
-        inner = box.adjusted(_PAD, 4, -_PAD + 2, -14)
-        caption = theme.font("caption")
-        bold = theme.font("caption")
-        bold.setBold(True)
-        line = QFontMetrics(caption).height()
-        painter.setFont(bold)
-        fitted = QFontMetrics(bold).elidedText(name, Qt.TextElideMode.ElideMiddle, int(inner.width()))
-        painter.drawText(QRectF(inner.left(), inner.top(), inner.width(), line), Qt.AlignmentFlag.AlignLeft, fitted)
-        if box.width() < _NARROW:
-            return
-        painter.setFont(caption)
-        rows = [count_text(stage.params) if stage.params else "", stage_look.short_words(stage)]
-        colors = [now.text, now.frozen_text if stage.factor == 0.0 else now.text]
-        metrics = QFontMetrics(caption)
-        if metrics.horizontalAdvance(rows[1]) > inner.width() + 2 and stage_look.in_part(stage):
-            rows[1] = rows[1].partition(" ")[0]  # the word says more than the factor, which the band shows as well
-        rows = [metrics.elidedText(text, Qt.TextElideMode.ElideRight, int(inner.width()) + 2) for text in rows]
-        for row, (text, color) in enumerate(zip(rows, colors, strict=True), start=1):
-            painter.setPen(color)
-            place = QRectF(inner.left(), inner.top() + row * (line + 1), inner.width(), line)
-            painter.drawText(place, Qt.AlignmentFlag.AlignLeft, text)
-
-
-def count_text(count: int) -> str:
-    """A number of parameters as people say it: 940, 12 k, 0.9 M, 25 M, 198 M, 1.2 G."""
-    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if count >= (0.1 * limit if unit == "M" else limit):
-            value = count / limit
-            return f"{value:.1f} {unit}" if value < 9.95 else f"{value:.0f} {unit}"
-    return str(count)
