@@ -12,7 +12,7 @@ from pathlib import Path
 from PySide6.QtCore import QCoreApplication, QObject, Qt, Signal, Slot
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
-from tlstudio.api.config import TrainConfig, parse_config, with_overrides
+from tlstudio.api.config import parse_config
 from tlstudio.api.errors import ConfigError
 from tlstudio.data.moved import current
 from tlstudio.gui import theme
@@ -21,6 +21,7 @@ from tlstudio.gui.pages.moved_images import MovedImages
 from tlstudio.gui.pages.run_images import show_images_of
 from tlstudio.gui.widgets.background import Task, run_in_background
 from tlstudio.registry import Catalog
+from tlstudio.runs.continued import continued
 from tlstudio.runs.standing import Standing, standing_of
 from tlstudio.runs.store import RunInfo
 
@@ -285,11 +286,6 @@ def where_text(standing: Standing) -> str:
     return _tr("{how}. It can go on in epoch {n} of {all}, after step {step}.").format(
         how=began, n=standing.epoch + 1, all=standing.epochs, step=f"{standing.step:,}"
     )
-
-
-def continued(run: RunInfo) -> TrainConfig:
-    """The settings of a new run that begins with the result of another one; raises `ConfigError`."""
-    return with_overrides(parse_config(run.config), [f"model.weights={run.id}", 'run.name=""'])
 
 
 def above(page: QWidget, bar: QWidget) -> QWidget:
