@@ -9,10 +9,10 @@ from tlstudio_freezing.options import StageOptions, norm_stats, stage_factor
 
 
 class LoraOptions(StageOptions):
-    """Options of ``lora``."""
+    """Options of ``lora``. At the head's full rate some seeds lose what the network knows (measured on CIFAR-10)."""
 
     stage_factor: float = Field(
-        1.0, gt=0.0, le=10.0, allow_inf_nan=False, title="Stage factor",
+        0.3, gt=0.0, le=10.0, allow_inf_nan=False, title="Stage factor",
         description="Adapters learn at this share of the head's learning rate; beside random weights always at the full rate.",
     )  # fmt: skip
     rank: int = Field(
