@@ -38,6 +38,11 @@ def test_ants_and_bees_are_what_the_network_knows(catalog, tmp_path, hymenoptera
     assert found.pretrained
 
 
+def test_a_smaller_input_of_the_run_does_not_change_what_the_images_are(catalog, tmp_path, hymenoptera, installed):
+    plain = look(catalog, tmp_path, f"data.path={hymenoptera}")
+    assert look(catalog, tmp_path, f"data.path={hymenoptera}", "data.image_size=96") == plain
+
+
 def test_coloured_stripes_and_circles_are_not(catalog, tmp_path, photos, installed):
     from conftest import make_photos
 
@@ -50,7 +55,7 @@ def test_coloured_stripes_and_circles_are_not(catalog, tmp_path, photos, install
 
 
 def test_tiny_images_are_far_without_asking_the_network(catalog, tmp_path, installed):
-    found = look(catalog, tmp_path, "data.dataset=datasets/digits")
+    found = look(catalog, tmp_path, "data.dataset=datasets/digits", "data.image_size=32")
     assert found.likeness is None
     assert "tiny" in found.signs
     assert found.far

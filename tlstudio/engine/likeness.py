@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from tlstudio.api.backbone import Preprocessing
 from tlstudio.api.config import RunConfig
 from tlstudio.api.dataset import TRAIN, ImageSet
 from tlstudio.api.errors import ImageError
@@ -49,14 +50,18 @@ def look_at(recipe: Recipe, images: ImageSet, splits: NDArray[np.int8]) -> Situa
     if not plain.pretrained or not len(rows):
         return plain
     some = rows[np.linspace(0, len(rows) - 1, min(_SAMPLE, len(rows))).astype(int)]
-    pictures = _readable(images, some.tolist(), recipe)
-    signs = far_from_photographs((Image.fromarray(picture) for picture in pictures), recipe.preprocessing.image_size)
+    seen = _as_trained(recipe)
+    pictures = _readable(images, some.tolist(), seen)
+    signs = far_from_photographs((Image.fromarray(picture) for picture in pictures), seen.image_size)
     likeness = None if signs or not pictures else likeness_of(recipe, pictures)
     return replace(plain, signs=signs, likeness=likeness)
 
 
 def likeness_of(recipe: Recipe, pictures: Sequence[NDArray[np.uint8]]) -> float | None:
     """Mean of the highest class probability, 0 to 1, over pictures ``(H, W, 3)`` uint8.
+
+    They are looked at as in the training of the weights, whatever the run's image size: at a smaller one a classifier is sure
+    of the wrong things.
 
     ``None`` where the weights bring no classifier that is known, such as those of a run of the user's.
     """
@@ -69,16 +74,21 @@ def likeness_of(recipe: Recipe, pictures: Sequence[NDArray[np.uint8]]) -> float 
     backbone.module.eval().to(memory_format=torch.channels_last)
     network = SplitModel(backbone, len(backbone.stages), choose_place(RunConfig(device="cpu")))
     classes = tuple(str(number) for number in range(published.num_classes))
-    model = TrainedModel(network=network, classes=classes, preprocessing=recipe.preprocessing)
-    probabilities = model.predict_pixels([plain_view(picture, recipe.preprocessing) for picture in pictures])
+    model = TrainedModel(network=network, classes=classes, preprocessing=_as_trained(recipe))
+    probabilities = model.predict_pixels([plain_view(picture, model.preprocessing) for picture in pictures])
     return float(probabilities.max(1).mean())
 
 
-def _readable(images: ImageSet, rows: Sequence[int], recipe: Recipe) -> list[NDArray[np.uint8]]:
+def _as_trained(recipe: Recipe) -> Preprocessing:
+    """How images were prepared when the weights were trained."""
+    return recipe.weights.preprocessing or recipe.preprocessing
+
+
+def _readable(images: ImageSet, rows: Sequence[int], preprocessing: Preprocessing) -> list[NDArray[np.uint8]]:
     pictures = []
     for row in rows:
         try:
-            pictures.append(reduced(images.load(row), recipe.preprocessing))
+            pictures.append(reduced(images.load(row), preprocessing))
         except ImageError:
             continue  # told when all images are read
     return pictures
