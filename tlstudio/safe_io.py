@@ -211,11 +211,8 @@ def locked(path: Path, seconds: float = 2.0) -> Iterator[None]:
 
 
 def sync_file(path: Path) -> int:
-    """Make what was appended to a file survive a power cut; returns how long it is, 0 where there is none."""
-    try:
-        descriptor = os.open(path, os.O_RDWR)
-    except FileNotFoundError:
-        return 0
+    """Make what was appended to a file survive a power cut; returns how long it is; raises `OSError`."""
+    descriptor = os.open(path, os.O_RDWR)
     try:
         _count("fsync")
         os.fsync(descriptor)

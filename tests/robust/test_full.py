@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import shutil
@@ -14,12 +15,13 @@ from robust.terminal import terminal
 from robust_runs import assert_same_weights, folder_of, resume, story
 from training import run
 
-from tlstudio import faults
+from tlstudio import faults, safe_io
 from tlstudio.api.errors import ExitCode
+from tlstudio.api.events import Note
 from tlstudio.engine import checkpoint, loop, patient, session
 from tlstudio.engine.control import Control
 from tlstudio.runs.checkpoints import list_checkpoints, newest_intact, read_meta, step_of, verify_run
-from tlstudio.runs.spool import found, make_room, waiting_folder
+from tlstudio.runs.spool import fetch, found, make_room, waiting_folder
 from tlstudio.runs.standing import standing_of
 from tlstudio.runs.store import list_runs
 
@@ -107,15 +109,106 @@ def test_the_program_ends_while_its_workspace_is_away_and_nothing_is_lost(tiny_c
     assert not waiting_folder(saved.folder).exists()
 
 
-def test_a_run_that_went_on_elsewhere_takes_no_older_state(tiny_catalog, photos, tmp_path):
+def put_aside(folder, step=None, **meta):
+    """What would wait for a run whose checkpoint of one step later could not be written."""
+    newest = list_checkpoints(folder)[-1]
+    about = read_meta(newest)
+    lines = (folder / "events.jsonl").read_bytes()[: about["events"]].splitlines(keepends=True)
+    meta = {**about, "last": lines[-1].decode(), "untold": "", **meta}
+    checkpoint.save_checkpoint(make_room(folder), step or step_of(newest) + 1, checkpoint.load_state(newest), meta)
+
+
+def test_a_run_that_went_on_elsewhere_takes_no_state_of_another_story(tiny_catalog, photos, tmp_path):
     folder = folder_of(run(tiny_catalog, tmp_path, f"data.path={photos}", *FULL))
     newest = list_checkpoints(folder)[-1]
-    meta = {**read_meta(newest), "after": 1, "untold": ""}
-    checkpoint.save_checkpoint(make_room(folder), step_of(newest) + 1, checkpoint.load_state(newest), meta)
+    put_aside(folder)
+    assert found(folder)
+    put_aside(folder, last='{"event": "Note", "text": "told otherwise"}\n')
     assert found(folder) is None
     events = resume(tiny_catalog, tmp_path, folder, epochs=1)
     assert next(event for event in events if event.event == "RunResumed").step == step_of(newest)
     assert not waiting_folder(folder).exists()
+
+
+def test_what_waits_is_taken_also_where_the_newest_checkpoint_of_the_folder_is_lost(tiny_catalog, photos, tmp_path):
+    folder = folder_of(run(tiny_catalog, tmp_path, f"data.path={photos}", *FULL))
+    put_aside(folder)
+    step = step_of(list_checkpoints(folder)[-1]) + 1
+    shutil.rmtree(list_checkpoints(folder)[-1])
+    fetch(folder)
+    assert step_of(newest_intact(folder)[0]) == step
+    assert not waiting_folder(folder).exists()
+
+
+def test_what_waits_for_a_folder_that_is_not_there_waits_on(tiny_catalog, photos, tmp_path):
+    folder = folder_of(run(tiny_catalog, tmp_path, f"data.path={photos}", *FULL))
+    put_aside(folder)
+    folder.rename(tmp_path / "away")
+    with pytest.raises(FileNotFoundError):
+        fetch(folder)
+    assert not folder.exists()
+    (tmp_path / "away").rename(folder)
+    assert found(folder)
+
+
+def test_a_line_that_can_be_written_again_takes_nothing_away_while_the_run_cannot_be_saved(
+    tiny_catalog, photos, tmp_path, monkeypatch
+):
+    """The hold is told as well, and that may fail once and succeed while there is still no room for a checkpoint."""
+    monkeypatch.setattr(patient, "_AGAIN", 0.0)
+    real, full, waits = checkpoint.save_checkpoint, [0], []
+
+    def save(folder, step, *given, **more):
+        if folder.parent.name == "runs" and step > 4 and full[0] < 3:
+            full[0] += 1
+            waits.append(bool(full[0] == 1 or found(folder)))
+            faults_once.append(1)
+            raise OSError(errno.ENOSPC, "full")
+        return real(folder, step, *given, **more)
+
+    faults_once, append = [], safe_io.append
+
+    def append_once(file, data):
+        if faults_once == [1] and b"RunPaused" in data:
+            faults_once.append(2)
+            raise OSError(errno.ENOSPC, "full")
+        append(file, data)
+
+    monkeypatch.setattr(checkpoint, "save_checkpoint", save)
+    monkeypatch.setattr(safe_io, "append", append_once)
+    events = run(tiny_catalog, tmp_path, f"data.path={photos}", *FULL)
+    assert events[-1].event == "RunFinished"
+    assert 2 in faults_once
+    assert waits == [True, True, True]
+    assert not waiting_folder(folder_of(events)).exists()
+
+
+@pytest.mark.parametrize("event", ["Note", "EpochDone"])
+def test_an_epoch_is_told_whatever_could_not_be_told_after_it(tiny_catalog, photos, tmp_path, monkeypatch, event):
+    settings = [f"data.path={photos}", *FULL, "run.observers=false", "run.checkpoint_minutes=100"]
+    monkeypatch.setattr(loop, "_lost", lambda *_: iter([Note(text="Some images are gone.")]))
+    whole = folder_of(run(tiny_catalog, tmp_path, *settings))
+    append, real_lines = safe_io.append, []
+
+    def full(file, data):
+        real_lines.append(data)
+        if any(b'"EpochDone"' in line for line in real_lines) and f'"{event}"'.encode() in data:
+            raise OSError(errno.ENOSPC, "full")
+        append(file, data)
+
+    def end(told):
+        if told.event == "RunPaused":
+            raise SystemExit
+
+    monkeypatch.setattr(safe_io, "append", full)
+    with pytest.raises(SystemExit):
+        run(tiny_catalog, tmp_path / "other", *settings, on_event=end)
+    monkeypatch.setattr(safe_io, "append", append)
+    (saved,) = list_runs(tmp_path / "other")
+    resume(tiny_catalog, tmp_path / "other", saved.folder)
+    assert_same_weights(whole, saved.folder)
+    done, meant = ([line for line in story(folder) if line["event"] == "EpochDone"] for folder in (saved.folder, whole))
+    assert done == meant
 
 
 def test_the_user_says_go_on_or_stop(tiny_catalog, photos, tmp_path):

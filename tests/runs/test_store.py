@@ -87,7 +87,7 @@ def test_an_event_that_could_not_be_written_at_once_is_there_once(workspace, fau
     folder = make_run(workspace, ended=False)
     before = list(read_events(folder))
 
-    def patiently(action, _line):
+    def patiently(action):
         try:
             action()
         except OSError:
@@ -116,7 +116,7 @@ def test_events_are_written_where_the_file_is_when_its_drive_is_back(workspace, 
             raise OSError(errno.ESTALE, "stale")
         real(file, data)
 
-    def patiently(action, _line):
+    def patiently(action):
         with contextlib.suppress(OSError):
             action()
             return ()
@@ -210,6 +210,14 @@ def test_a_name_that_this_process_could_not_take_back_does_not_count(workspace):
         kept = (folder / HOLDER_FILE).read_text()
     (folder / HOLDER_FILE).write_text(kept)
     assert read_run(folder).status == "interrupted"
+    assert not (folder / HOLDER_FILE).exists()  # other processes would believe it
+
+
+def test_a_run_that_is_held_by_another_path_is_held(workspace, tmp_path):
+    folder = make_run(workspace, ended=False)
+    (tmp_path / "link").symlink_to(folder, target_is_directory=True)
+    with hold(tmp_path / "link"):
+        assert read_run(folder).status == "running"
 
 
 def test_a_run_is_found_by_what_its_folder_is_called_and_no_other_is_read(workspace, reads):

@@ -22,7 +22,7 @@ from tlstudio.engine.world import World
 from tlstudio.registry.catalog import Catalog
 from tlstudio.registry.observers import observed
 from tlstudio.runs.lock import hold
-from tlstudio.runs.recorder import Patiently, record
+from tlstudio.runs.recorder import Patiently, Story, record
 from tlstudio.runs.wishes import listen
 
 
@@ -76,7 +76,8 @@ def kept(
         events = observed(_guarded(attempt.events, folder, run_id, gaps.begins), catalog, attempt.config, folder)
         goes_on = first or not attempt.resumed
         try:
-            for event in record(events, folder, resumed=attempt.resumed, patiently=writing):
+            control.story = Story(folder)
+            for event in record(events, folder, resumed=attempt.resumed, patiently=writing, story=control.story):
                 gaps.hear(event)
                 goes_on = goes_on or isinstance(event, RunResumed)
                 if not goes_on and isinstance(event, RunFailed):  # it was not recorded, and is the end of what was
@@ -149,8 +150,8 @@ def _guarded(
 def _waiting(folder: Path, control: Control, run_id: str) -> Patiently:
     """Writes events, and waits where they cannot be written."""
 
-    def write(action: Callable[[], object], line: bytes) -> Iterator[Event]:
-        for event in patiently(action, folder, control, untold=line):
+    def write(action: Callable[[], object]) -> Iterator[Event]:
+        for event in patiently(action, folder, control):
             yield event.model_copy(update={"run": run_id})
 
     return write

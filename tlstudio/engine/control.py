@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from tlstudio.runs.recorder import Story
 
 Wish = Literal["go", "stop", "cancel"]
 
 
-def nowhere(_untold: bytes = b"") -> None:
+def nowhere() -> None:
     """There is nothing to save."""
 
 
@@ -26,9 +29,10 @@ class Control:
         self._running.set()
         self._wish: Wish = "go"
         self._leaving = False
-        self.aside: Callable[[bytes], Callable[[], None] | None] = nowhere
-        """Saves the run elsewhere while its folder cannot be written, with the event that could not be; returns what takes that
-        away again, if it could."""
+        self.aside: Callable[[], Callable[[], None] | None] = nowhere
+        """Saves the run elsewhere while its folder cannot be written; returns what takes that away again, if it could."""
+        self.story: Story | None = None
+        """What the run tells, where it is recorded."""
 
     def pause(self) -> None:
         """Hold after the current step; a run that shall end is not held any more."""

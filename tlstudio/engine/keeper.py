@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +42,7 @@ class Keeper:
         self._unreadable = len(run.source.unreadable)
         self._saved = time.monotonic()
         self._step = run.step if resumed_from is not None else 0  # at which it was saved last
+        self._put_aside = -1  # at which it was saved elsewhere
         self._every = 60.0 * run.recipe.config.run.checkpoint_minutes
         self._cost = 0.0
 
@@ -60,7 +60,7 @@ class Keeper:
         if run.world.first:
             keep = {run.best.step} | ({self._resumed_from} if self._resumed_from is not None else set())
             path = yield from patiently(
-                lambda: checkpoint.save_checkpoint(self._folder, run.step, state, self._meta(self._told()), keep=keep),
+                lambda: checkpoint.save_checkpoint(self._folder, run.step, state, self._meta(self._synced()), keep=keep),
                 self._folder, run.control,
             )  # fmt: skip
             self._saved = time.monotonic()
@@ -69,31 +69,32 @@ class Keeper:
             yield CheckpointSaved(epoch=len(run.history), step=run.step, path=str(path))
         self._step = run.step
 
-    def aside(self, untold: bytes = b"") -> Callable[[], None] | None:
+    def aside(self) -> Callable[[], None] | None:
         """Save the run on a disk of this machine, from where it is fetched when it is resumed; returns what takes that away.
 
         Nothing is saved, and ``None`` returned, where nothing is new, nobody could go on from it, or that disk is no better.
         When the folder can be written again, the run is saved there after the next step.
-
-        Args:
-            untold: the line that could not be added to the events.
         """
-        run = self._run
+        run, story = self._run, self._run.control.story
         between_steps = run.world.alone and not run.begun and run.cut.model is not None
-        if not between_steps or run.step == self._step or not is_finite(run):
+        if story is None or not between_steps or run.step in (self._step, self._put_aside):
             return None
+        told = story.told()
+        about = {"last": told.last.decode(), "untold": told.since.decode()}
         try:
-            told = self._told()
-        except OSError:
-            told = None
-        try:
-            folder = spool.make_room(self._folder)
-            meta = {**self._meta(told), "after": self._step, "untold": untold.decode()}
-            checkpoint.save_checkpoint(folder, run.step, training_state(run), meta)
+            if not is_finite(run):
+                return None
+            state, meta = training_state(run), {**self._meta(told.size), **about}
+            checkpoint.save_checkpoint(spool.make_room(self._folder), run.step, state, meta)
         except Exception:  # noqa: BLE001 - torch has errors of its own for a full disk; that the run is held is told already
             return None
-        self._saved = -math.inf
-        return partial(spool.drop, self._folder)
+        self._put_aside = run.step
+        return self._forget
+
+    def _forget(self) -> None:
+        """The folder can be written again: what was put aside is not needed, and the run is saved there after the next step."""
+        spool.drop(self._folder)
+        self._put_aside, self._saved = -1, -math.inf
 
     def after_epoch(self, done: EpochDone, last: bool) -> Iterator[Event]:
         """Save, where the last time is long enough ago, and always after the last epoch."""
@@ -101,11 +102,11 @@ class Keeper:
         if last or self._run.world.from_first(self.due() or time.monotonic() - self._saved >= pause):
             yield from self.now()
 
-    def _told(self) -> int | None:
-        """Bytes of the events until now, which are on the disk then; ``None`` where their file is gone."""
-        return safe_io.sync_file(self._folder / EVENTS_FILE) if self._folder.is_dir() else None
+    def _synced(self) -> int:
+        """Bytes of the events until now, which are on the disk then; raises `OSError` where they are gone."""
+        return safe_io.sync_file(self._folder / EVENTS_FILE)
 
-    def _meta(self, events: int | None) -> dict[str, Any]:
+    def _meta(self, events: int) -> dict[str, Any]:
         run = self._run
         return {
             **self._about,

@@ -120,12 +120,12 @@ def _epochs(run: Training, keeper: Keeps) -> Iterator[Event]:
 
         yield from _steps(run, plan, epoch, run.totals, keeper)
         done = _ended(run, infos, plan, epoch, began)
+        yield from [] if done is None else [done]  # first: the run counts the epoch, and may be saved while something is told
         yield from _lost(run, known)
         yield from run.cut.news()
         if done is None:
             yield from keeper.now() if run.control.leaving else ()  # it goes on later from here, and is measured then
             return
-        yield done
         stopped = run.control.wish != "go"
         yield from keeper.after_epoch(done, epoch + 1 == config.run.epochs or stopped or run.patience.over)
         if stopped:

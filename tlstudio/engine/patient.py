@@ -17,16 +17,11 @@ _AGAIN = 30.0  # seconds
 _FIRST_LOOK, _LAST_LOOK = 1.0, 60.0
 
 
-def patiently(
-    action: Callable[[], _Result], folder: Path, control: Control, *, untold: bytes = b""
-) -> Generator[Event, None, _Result]:
+def patiently(action: Callable[[], _Result], folder: Path, control: Control) -> Generator[Event, None, _Result]:
     """Do what writes to a folder; where that fails for want of room or of the drive, hold the run, and try again.
 
     What the run has learned is kept elsewhere meanwhile, where that is possible (`Control.aside`). It is tried every half a
     minute, and at once when the user says to go on. What was held before stays held.
-
-    Args:
-        untold: the event that it writes, if it does.
 
     Raises:
         UserError: it cannot be written, and the control does not want to wait, or the user has stopped the run meanwhile.
@@ -41,7 +36,7 @@ def patiently(
             if told is None:
                 raise
             if not waiting:
-                forget = control.aside(untold)
+                forget = control.aside()
             if not control.waits_for_room or control.wish != "go":
                 raise told from error
             control.pause()

@@ -22,6 +22,7 @@ import numpy as np
 from tlstudio import paths, safe_io
 from tlstudio.api.config import TrainConfig, read_config
 from tlstudio.api.dataset import TEST, TRAIN, VAL, ImageSet
+from tlstudio.api.errors import UserError
 from tlstudio.api.events import Event, Note, Progress, RunFinished, RunStarted
 from tlstudio.data.curation import Curation, identity
 from tlstudio.data.edits import Table
@@ -160,7 +161,11 @@ def resume_run(folder: Path, catalog: Catalog, workspace: Path, control: Control
 
 def _from_checkpoint(folder: Path, catalog: Catalog, workspace: Path, control: Control, epochs: int | None = None) -> Attempt:
     """To go on where the newest intact checkpoint is; raises as `open_saved`, and `OSError`."""
-    spool.fetch(folder)
+    if World.here().alone:
+        spool.fetch(folder)
+    elif spool.found(folder) is not None:
+        raise UserError(f"The newest checkpoint of {folder.name} waits on another disk of this machine.",
+                        hint=f"Fetch it by going on in one process first: tlstudio runs resume {folder.name}")  # fmt: skip
     saved = open_saved(folder, epochs=epochs)
     about = {"versions": versions(), "plugins": plugin_versions(catalog)}
     if saved.checkpoint is None and World.here().first:

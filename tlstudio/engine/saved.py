@@ -122,6 +122,8 @@ def go_on(saved: SavedRun) -> None:
     """The run goes on from its checkpoint: forget what it told after that, and what is damaged; raises `OSError`."""
     folder = saved.info.folder
     safe_io.shorten(folder / EVENTS_FILE, int(saved.meta.get("events", 0)))
+    if untold := saved.meta.get("untold"):  # the checkpoint had waited elsewhere: what was told then follows
+        safe_io.append_line(folder / EVENTS_FILE, untold.rstrip("\n").encode())
     for damaged in saved.damaged:
         safe_io.remove_folder(damaged)
     if saved.added:

@@ -102,8 +102,15 @@ def process_of(folder: Path) -> tuple[int, str] | None:
 
 def is_held(folder: Path) -> bool | None:
     """Whether a process works on a run: who does names itself. ``None`` on another machine: only its heartbeat can tell."""
-    holder = _holder(folder / HOLDER_FILE)
-    return False if holder is None else _works(holder, folder / LOCK_FILE)
+    file = folder / HOLDER_FILE
+    holder = _holder(file)
+    if holder is None:
+        return False
+    held = _works(holder, folder / LOCK_FILE)
+    if held is False and holder.pid == os.getpid():
+        with contextlib.suppress(OSError):  # a name that could not be taken back while the drive was gone: others believe it
+            file.unlink()
+    return held
 
 
 def _require_folder(folder: Path) -> None:
@@ -121,13 +128,14 @@ def _busy(folder: Path) -> UserError:
 @contextlib.contextmanager
 def _held(lock_file: Path, holder_file: Path, busy: Callable[[], UserError]) -> Iterator[None]:
     release = _acquired(lock_file, holder_file, busy)
+    real = os.path.realpath(lock_file)
     try:
-        _mine.add(os.path.abspath(lock_file))
+        _mine.add(real)
         with contextlib.suppress(OSError):
             _name(holder_file, os.getpid())
         yield
     finally:
-        _mine.discard(os.path.abspath(lock_file))
+        _mine.discard(real)
         with contextlib.suppress(OSError):
             holder_file.unlink()
         release()
@@ -180,7 +188,7 @@ def _works(holder: _Holder | None, lock_file: Path) -> bool | None:
     if holder is None or not lives:
         return lives
     if holder.pid == os.getpid() and not holder.begins:
-        return os.path.abspath(lock_file) in _mine
+        return os.path.realpath(lock_file) in _mine
     if holder.born:
         return True
     return None if holder.begins else _is_locked(lock_file)
@@ -189,8 +197,6 @@ def _works(holder: _Holder | None, lock_file: Path) -> bool | None:
 def _is_locked(lock_file: Path) -> bool:
     from filelock import FileLock, Timeout
 
-    if not lock_file.exists():
-        return True  # there are no locks here: its name must do
     lock = FileLock(lock_file, timeout=0, thread_local=False)
     try:
         lock.acquire()

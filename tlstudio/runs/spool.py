@@ -1,15 +1,20 @@
 """A checkpoint that cannot be written into its run's folder, whose drive is gone or full, waits on a disk of this machine.
 
 <home>/spool/<the name of the run's folder>/ckpt/step-…
+
+Its ``meta.json`` also has what the run had told by then: how many bytes of its events are surely on the disk (``events``), the
+last line of these (``last``), and the lines after them (``untold``).
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import json
+import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tlstudio import paths, safe_io
 from tlstudio.runs.checkpoints import checkpoint_folder, list_checkpoints, newest_intact, read_meta, step_of, verify_checkpoint
@@ -40,25 +45,28 @@ def make_room(run_folder: Path) -> Path:
 
 
 def found(run_folder: Path) -> Path | None:
-    """The intact checkpoint that waits for a run, unless the run has gone on without it, or has it."""
+    """The intact checkpoint that waits for a run, unless the run has gone on without it, or has come as far."""
     newest, _ = newest_intact(waiting_folder(run_folder))
-    return None if newest is None or _has_gone_on(run_folder, newest) else newest
+    if newest is None or not _begin_as_then(run_folder / EVENTS_FILE, read_meta(newest)):
+        return None
+    later = [known for known in list_checkpoints(run_folder) if step_of(known) >= step_of(newest)]
+    return None if any(verify_checkpoint(known) for known in later) else newest
 
 
 def fetch(run_folder: Path) -> None:
     """Put the checkpoint that waits for a run into its folder; then nothing waits any more.
 
     Raises:
-        OSError: it cannot be written there: it still waits.
+        OSError: it cannot be written there, or there is no such folder: it still waits.
     """
-    folder = waiting_folder(run_folder)
-    if not folder.is_dir():
+    if not waiting_folder(run_folder).is_dir():
         return
-    with safe_io.locked(paths.home() / "spool.lock", seconds=600.0):  # another process of the same run waits until it is there
-        newest = found(run_folder)
-        if newest is not None:
-            _copy(newest, run_folder)
-        drop(run_folder)
+    if not run_folder.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(run_folder))
+    newest = found(run_folder)
+    if newest is not None:
+        _copy(newest, checkpoint_folder(run_folder, step_of(newest)))
+    drop(run_folder)
 
 
 def drop(run_folder: Path) -> None:
@@ -67,35 +75,24 @@ def drop(run_folder: Path) -> None:
         safe_io.remove_folder(waiting_folder(run_folder))
 
 
-def _has_gone_on(run_folder: Path, waits: Path) -> bool:
-    """Whether a run has other checkpoints than when this one could not be written, or has it itself."""
-    known = list_checkpoints(run_folder)
-    step = step_of(known[-1]) if known else 0
-    if step == step_of(waits):
-        return verify_checkpoint(known[-1])
-    return bool(step != read_meta(waits)["after"])
+def _begin_as_then(events: Path, meta: Mapping[str, Any]) -> bool:
+    """Whether a run still tells what it had told, and has not gone on in another way since."""
+    end, last, untold = int(meta["events"]), meta["last"].encode(), meta["untold"].encode().splitlines(keepends=True)
+    try:
+        with events.open("rb") as file:
+            file.seek(end - len(last))
+            same = file.read(len(last)) == last
+            after = file.readline()
+    except OSError:
+        same, after = end == 0, b""
+    return same and (not untold or not after.endswith(b"\n") or after == untold[0])
 
 
-def _copy(source: Path, run_folder: Path) -> None:
-    """Copy the checkpoint, when the events end where it was taken, with the one that could not be written then."""
-    target, meta = checkpoint_folder(run_folder, step_of(source)), read_meta(source)
-    events, untold = run_folder / EVENTS_FILE, str(meta.pop("untold")).encode()
-    if meta["events"] is not None:  # else their file was gone, and nothing can have been told since
-        safe_io.shorten(events, meta["events"])
-    if untold and not (events.is_file() and events.read_bytes().endswith(untold)):
-        safe_io.append_line(events, untold.rstrip(b"\n"))
-    meta["events"] = safe_io.sync_file(events)
+def _copy(source: Path, target: Path) -> None:
     if target.exists():
         safe_io.remove_folder(target)
     with safe_io.atomic_folder(target) as temporary:
-        safe_io.copy(source / "state.pt", temporary / "state.pt")
-        safe_io.write_json(temporary / "meta.json", meta)
-        files = {"state.pt": _hashes(source)["state.pt"], "meta.json": safe_io.sha256(temporary / "meta.json")}
-        safe_io.write_json(temporary / "MANIFEST.json", {"sha256": files})
+        for file in source.iterdir():
+            safe_io.copy(file, temporary / file.name)
         if not verify_checkpoint(temporary):
             raise OSError(errno.EIO, "a checkpoint reads otherwise than it was written", str(target))
-
-
-def _hashes(folder: Path) -> dict[str, str]:
-    found: dict[str, str] = json.loads((folder / "MANIFEST.json").read_bytes())["sha256"]
-    return found
