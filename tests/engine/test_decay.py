@@ -90,7 +90,8 @@ def test_what_no_shipped_network_has():
     stage, head = Odd(), nn.Linear(8, 1)
     backbone = Backbone(module=nn.ModuleList([stage, head]), stages={"odd": stage}, head=head, num_features=8)
     assert {name for name, value in decay(backbone).items() if value} == {
-        "0.one.weight", "0.bias_of_position.0.weight", "0.bias_of_position.1.weight", "0.tokens.weight", "0.pos_embed", "1.weight",
+        "0.one.weight", "0.bias_of_position.0.weight", "0.bias_of_position.1.weight", "0.tokens.weight", "0.pos_embed",
+        "1.weight",
     }  # fmt: skip
 
 
