@@ -53,8 +53,8 @@ def build_optimizer(backbone: Backbone, config: OptimConfig) -> torch.optim.Opti
 
 
 def _decays(module: nn.Module, path: str, parameter: nn.Parameter) -> bool:
-    """Whether weight decay pulls at a parameter: weights of dense layers and convolutions, whatever their shape, and all else that
-    has two sides, except norms and biases.
+    """Whether weight decay pulls at a parameter: weights of dense layers and convolutions, whatever their shape, and all else
+    that has two sides, except norms and biases.
 
     What scales channels by one number each has one side, however many dimensions it has: ``(C, 1, 1)``. A table of biases, one
     for each distance and head as attention in windows has them, has two: it goes by its name, or that of what it is part of.
