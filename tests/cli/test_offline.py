@@ -1,4 +1,8 @@
-"""An offline workstation: the main flows run where there is no network, and none of them so much as tries to reach one."""
+"""An offline workstation: the main flows run where there is no network, and none of them so much as tries to reach one.
+
+They run in a network namespace without interfaces where the system can make one. Elsewhere they run all the same, watched by
+Python's audit hook alone, and the test of the namespace says that it was left out.
+"""
 
 from __future__ import annotations
 
@@ -10,46 +14,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import make_photos
 
-_FLOW = """
-import contextlib, io, json, socket, sys
-tried = []
-
-def hook(event, arguments):
-    if event in ("socket.getaddrinfo", "socket.gethostbyname", "socket.sendto", "socket.connect", "socket.bind"):
-        address = arguments[1] if event in ("socket.connect", "socket.bind", "socket.sendto") else arguments[0]
-        if not isinstance(address, (str, bytes)) or event.startswith("socket.get"):  # a text is a socket of this machine
-            tried.append([event, repr(address)])
-            raise PermissionError("there is no network here")
-
-sys.addaudithook(hook)
-from tlstudio.cli.app import main
-
-photos, stick, image, workspace, bundle = sys.argv[1:]
-codes, run = [], ""
-
-def tlstudio(*words):
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out):
-        codes.append([words[0] + " " + words[1][:20], main([*words, "--workspace", workspace])])
-    return out.getvalue()
-
-tlstudio("data", "scan", photos, "--json")
-tlstudio("weights", "import", stick)
-tlstudio("weights", "list", "--here", "--json")
-tlstudio("weights", "verify")
-tlstudio("weights", "export", bundle)
-tlstudio("weights", "import", bundle)
-events = tlstudio("train", photos, "run.epochs=1", "--json").splitlines()
-run = json.loads(events[0])["run"]
-tlstudio("evaluate", run, "--json")
-predicted = tlstudio("predict", run, image, "--json")
-tlstudio("runs", "list", "--json")
-tlstudio("plugins", "list", "--json")
-tlstudio("doctor", "--json")
-interfaces = [name for _, name in socket.if_nameindex()]
-print(json.dumps({"codes": codes, "tried": tried, "interfaces": interfaces, "predicted": predicted}))
-"""
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 def _without_interfaces() -> list[str]:
@@ -60,30 +27,73 @@ def _without_interfaces() -> list[str]:
     return []
 
 
-@pytest.fixture
-def flow(catalog, photos, tmp_path):
-    """Runs the flows behind a command; returns what they came to."""
-    stick = tmp_path / "stick"
-    stick.mkdir()
-    shutil.copy(catalog.backbones["timm/tf_efficientnet_lite0"].weights[0].locate(), stick / "lite0.pth")
+@pytest.fixture(scope="module")
+def namespace():
+    return _without_interfaces()
 
-    def call(*before: str) -> dict:
-        arguments = [photos, stick, photos / "circles" / "000.png", tmp_path / "workspace", tmp_path / "bundle.zip"]
-        command = [*before, sys.executable, "-c", _FLOW, *map(str, arguments)]
-        root = Path(__file__).resolve().parents[2]
-        environment = {**os.environ, "PYTHONPATH": str(root)}
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+@pytest.fixture(scope="module")
+def offline(namespace, tmp_path_factory):
+    """Runs a part of `offline.py` there; returns what it came to."""
+    place = tmp_path_factory.mktemp("offline")
+
+    def call(what: str, *arguments: Path) -> dict:
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")},
+            "PYTHONPATH": str(_ROOT), "TLSTUDIO_HOME": str(place / "home"), "QT_QPA_PLATFORM": "offscreen",
+            "OMP_NUM_THREADS": "1",
+        }  # fmt: skip
+        script = Path(__file__).with_name("offline.py")
+        command = [*namespace, sys.executable, script, what, *arguments, place]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=200)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout.splitlines()[-1])
 
     return call
 
 
-def test_the_main_flows_run_without_a_network_and_never_ask_for_one(flow):
-    namespace = _without_interfaces()
-    found = flow(*namespace)
-    assert [code for _, code in found["codes"]] == [0] * 12, found["codes"]
-    assert found["tried"] == []
-    assert "circles" in found["predicted"]
-    if namespace:
-        assert set(found["interfaces"]) <= {"lo"}
+@pytest.fixture(scope="module")
+def flows(offline, catalog, tmp_path_factory):
+    """What came of all commands."""
+    place = tmp_path_factory.mktemp("brought")
+    (place / "stick").mkdir()
+    shutil.copy(catalog.backbones["timm/tf_efficientnet_lite0"].weights[0].locate(), place / "stick" / "lite0.pth")
+    return offline("flows", make_photos(place / "photos", {"circles": 24, "stripes": 24}), place / "stick")
+
+
+@pytest.fixture(scope="module")
+def window(offline):
+    """What came of the window, from its start with the sample to its end."""
+    return offline("window")
+
+
+def test_the_main_flows_run_without_a_network_and_never_ask_for_one(flows):
+    stopped = [words for words, code in flows["codes"].items() if code == 130]
+    assert len(stopped) == 1, "a run is stopped, to be resumed"
+    assert {code for words, code in flows["codes"].items() if words not in stopped} == {0}, flows["codes"]
+    for what in ("export RUN", "runs resume", "find-rate", "queue run"):
+        assert any(words.startswith(what) for words in flows["codes"]), what
+    assert flows["runs"] == {"trained": "completed", "stopped": "completed", "waiting": "completed"}
+    assert flows["exported"]
+    assert flows["predicted"][0]["top"][0]["class"] == "circles"
+    assert flows["tried"] == []
+
+
+def test_the_window_opens_the_sample_and_closes_without_a_network_and_never_asks_for_one(window):
+    assert (window["code"], window["problems"], window["tried"]) == (0, [], [])
+    assert window["images"] == 1797
+    assert window["shown"], "the Train page is to be seen, ready to train on the sample"
+    assert not window["qt_network"], "Qt's own sockets are not watched"
+
+
+def test_the_watch_sees_the_one_command_that_asks_for_a_network(flows):
+    code, tried = flows["fetch"]
+    assert code != 0
+    assert tried == [["socket.getaddrinfo", "'download.pytorch.org'"]]
+
+
+def test_all_of_it_ran_where_there_are_no_interfaces(namespace, flows, window):
+    if not namespace:
+        pytest.skip("this system makes no network namespace for us: what is no Python has not been watched")
+    assert set(flows["interfaces"]) <= {"lo"}
+    assert set(window["interfaces"]) <= {"lo"}

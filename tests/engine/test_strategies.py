@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import nn
@@ -22,13 +22,36 @@ from tlstudio.registry import load_catalog
 
 SPECS = {spec.name: spec for name, spec in load_catalog().strategies.items() if name.startswith("freezing/")}
 WIDTH = 8
+
+
+class OverPixels(nn.Module):
+    """A layer that takes tokens ``(N, L, C)`` over the pixels of maps ``(N, C, H, W)``; attention gets them three times."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, maps):
+        tokens = maps.flatten(2).transpose(1, 2)
+        if isinstance(self.layer, nn.MultiheadAttention):
+            tokens = tokens + self.layer(tokens, tokens, tokens, need_weights=False)[0]
+        else:
+            tokens = self.layer(tokens)
+        return tokens.transpose(1, 2).unflatten(2, maps.shape[2:])
+
+
 KINDS = {
     "batch norm": lambda inputs: [nn.Conv2d(inputs, WIDTH, 3, padding=1, bias=False), nn.BatchNorm2d(WIDTH), nn.ReLU()],
     "group norm": lambda inputs: [nn.Conv2d(inputs, WIDTH, 1), nn.GroupNorm(2, WIDTH), nn.ReLU()],
     "bare": lambda inputs: [nn.Conv2d(inputs, WIDTH, 3, padding=1, bias=False), nn.ReLU()],
     "biased": lambda inputs: [nn.Conv2d(inputs, WIDTH, 3, padding=1), nn.ReLU()],
+    "grouped": lambda inputs: [nn.Conv2d(inputs, WIDTH, 1), nn.Conv2d(WIDTH, WIDTH, 3, padding=1, groups=2), nn.ReLU()],
+    "dense": lambda inputs: [OverPixels(nn.Linear(inputs, 4 * WIDTH)), nn.GELU(), OverPixels(nn.Linear(4 * WIDTH, WIDTH))],
+    "attention": lambda inputs: [
+        nn.Conv2d(inputs, WIDTH, 1), OverPixels(nn.MultiheadAttention(WIDTH, 2, batch_first=True)),
+    ],
     "no parameters": lambda _: [nn.AvgPool2d(3, 1, 1), nn.Dropout(0.1)],
-}
+}  # fmt: skip
 networks = st.lists(st.sampled_from(list(KINDS)), min_size=1, max_size=5)
 
 
@@ -118,6 +141,7 @@ def test_what_is_frozen_stays_bit_equal_and_what_learns_is_what_is_shown(
                 assert torch.equal(tensor, before[key]), f"{key} is frozen in epoch {epoch} but changed"
 
 
+@example(kinds=["grouped", "dense", "attention"], rank=4, seed=0)
 @given(kinds=networks, rank=st.integers(1, 4), seed=st.integers(0, 99))
 def test_merged_adapters_give_the_plain_network_with_the_same_output(kinds, rank, seed):
     torch.manual_seed(seed)
@@ -132,6 +156,8 @@ def test_merged_adapters_give_the_plain_network_with_the_same_output(kinds, rank
         for key, parameter in backbone.module.named_parameters():
             if key in backbone.adapters:
                 parameter.normal_(std=0.05)
+    reached = {key.partition(".")[0] for key in backbone.adapters}
+    assert reached >= {f"s{at}" for at, kind in enumerate(kinds) if kind in {"grouped", "dense", "attention"}}
     plain = build(kinds).module.eval()
     plain.load_state_dict(spec.merged(backbone), strict=True)
     torch.testing.assert_close(plain(images), backbone.module(images), rtol=1e-5, atol=1e-5)
@@ -147,9 +173,34 @@ def test_adapters_reach_attention():
     assert {key.rpartition("parametrizations.")[2] for key in backbone.adapters} == {
         "in_proj_weight.0.down", "in_proj_weight.0.up", "weight.0.down", "weight.0.up",
     }  # fmt: skip
-    assert set(spec.merged(backbone)) == {
+    tokens = torch.randn(3, 5, 32)
+    attention.eval()
+    untouched = attention(tokens, tokens, tokens)[0]
+    weights = {
+        "0.in_proj_weight": attention.parametrizations.in_proj_weight,
+        "0.out_proj.weight": attention.out_proj.parametrizations.weight,
+    }
+    expected = {}
+    with torch.no_grad():
+        for name, parts in weights.items():
+            parts[0].down.normal_(std=0.3)
+            parts[0].up.normal_(std=0.3)
+            expected[name] = parts.original + spec.options().alpha / 2 * parts[0].up @ parts[0].down
+    state = spec.merged(backbone)
+    assert set(state) == {
         *(f"0.{name}" for name in ("in_proj_weight", "in_proj_bias", "out_proj.weight", "out_proj.bias")), "1.weight", "1.bias",
     }  # fmt: skip
+    for name, value in expected.items():
+        torch.testing.assert_close(state[name], value, rtol=1e-5, atol=1e-5)
+    plain = nn.MultiheadAttention(32, 4, batch_first=True).eval()
+    plain.load_state_dict(
+        {name.removeprefix("0."): value for name, value in state.items() if name.startswith("0.")}, strict=True
+    )
+    for gradients in (True, False):  # without, torch takes another way through the plain layer
+        with torch.set_grad_enabled(gradients):
+            learned = attention(tokens, tokens, tokens)[0]
+            torch.testing.assert_close(plain(tokens, tokens, tokens)[0], learned, rtol=1e-5, atol=1e-5)
+        assert not torch.allclose(learned, untouched, rtol=1e-2, atol=1e-2)
 
 
 def test_l2_sp_pulls_what_learns_to_its_start_and_new_weights_to_zero():

@@ -118,7 +118,7 @@ def states(
 
 def stage_infos(backbone: Backbone) -> tuple[StageInfo, ...]:
     """Stages and the head, with their parameter counts."""
-    adapters = _adapters(backbone)
+    adapters = adapter_ids(backbone)
 
     def info(name: str, part: nn.Module) -> StageInfo:
         counts = [sum(p.numel() for p in _allowed(part, kind, adapters)) for kind in ("all", "norm", "bias", "adapter")]
@@ -134,7 +134,7 @@ def apply_plan(backbone: Backbone, plan: FreezePlan) -> dict[str, int]:
     """
     backbone.module.train()
     trainable: dict[str, int] = {}
-    adapters = _adapters(backbone)
+    adapters = adapter_ids(backbone)
     for name, stage in backbone.stages.items():
         learns = plan.factor(name) > 0.0
         stage.train(learns)
@@ -192,7 +192,8 @@ def _allowed(stage: nn.Module, within: str, adapters: frozenset[int]) -> Iterato
                 yield parameter
 
 
-def _adapters(backbone: Backbone) -> frozenset[int]:
+def adapter_ids(backbone: Backbone) -> frozenset[int]:
+    """By `id`, the parameters that a strategy has added."""
     names = frozenset(backbone.adapters)
     return frozenset(id(parameter) for name, parameter in backbone.module.named_parameters() if name in names)
 

@@ -8,12 +8,13 @@ from typing import Any, TypeVar
 
 import torch
 from torch import nn
+from torch.nn.modules.conv import _ConvNd
 
 from tlstudio.api.backbone import Backbone
 from tlstudio.api.config import OptimConfig
 from tlstudio.api.freezing import FreezePlan
 from tlstudio.engine.eager import eager
-from tlstudio.engine.freeze import HEAD, is_norm
+from tlstudio.engine.freeze import HEAD, adapter_ids, is_norm
 from tlstudio.engine.muon import MuonAndAdamW, is_matrix
 
 _Item = TypeVar("_Item")
@@ -29,16 +30,17 @@ class _Group:
 def build_optimizer(backbone: Backbone, config: OptimConfig) -> torch.optim.Optimizer:
     """An optimiser over all parameters; frozen ones have no gradient, and a parameter without a gradient is not touched.
 
-    Weight decay spares biases and normalisation layers. It is decoupled from the gradient (Loshchilov and Hutter 2019) in all
-    but Adam, SGD and RMSprop.
+    Weight decay spares biases, normalisation layers and what scales channels (`_decays`). It is decoupled from the gradient
+    (Loshchilov and Hutter 2019) in all but Adam, SGD and RMSprop.
     """
     groups: dict[_Group, list[nn.Parameter]] = {}
+    adapters = adapter_ids(backbone)
     for name, part in {**backbone.stages, HEAD: backbone.head}.items():
-        for module in part.modules():
-            for parameter in module.parameters(recurse=False):
-                matrix = config.optimizer == "muon" and name != HEAD and is_matrix(module, parameter)
-                group = _Group(name, parameter.ndim > 1 and not is_norm(module), matrix)
-                groups.setdefault(group, []).append(parameter)
+        for path, module in part.named_modules():
+            for own, parameter in module.named_parameters(recurse=False):
+                decays = (id(parameter) in adapters and parameter.ndim > 1) or _decays(module, f"{path}.{own}", parameter)
+                matrix = config.optimizer == "muon" and name != HEAD and decays and is_matrix(module, parameter)
+                groups.setdefault(_Group(name, decays, matrix), []).append(parameter)
     params = [
         {"params": items, "stage": group.stage, "weight_decay": config.weight_decay if group.decays else 0.0, "lr": 0.0}
         for group, items in groups.items()
@@ -48,6 +50,18 @@ def build_optimizer(backbone: Backbone, config: OptimConfig) -> torch.optim.Opti
         return eager(MuonAndAdamW)(marked, config)
     fused = next(backbone.module.parameters()).device.type in {"cpu", "cuda"}  # one pass over memory instead of ten
     return _new(config, params, fused)
+
+
+def _decays(module: nn.Module, path: str, parameter: nn.Parameter) -> bool:
+    """Whether weight decay pulls at a parameter: weights of dense layers and convolutions, whatever their shape, and all else
+    that has two sides, except norms and biases.
+
+    What scales channels by one number each has one side, however many dimensions it has: ``(C, 1, 1)``. A table of biases, one
+    for each distance and head as attention in windows has them, has two: it goes by its name, or that of what it is part of.
+    """
+    if isinstance(module, nn.Linear | _ConvNd) and path.endswith(".weight"):
+        return True
+    return sum(side > 1 for side in parameter.shape) > 1 and "bias" not in path and not is_norm(module)
 
 
 def _new(config: OptimConfig, params: list[dict[str, Any]], fused: bool) -> torch.optim.Optimizer:
