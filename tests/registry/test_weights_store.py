@@ -140,6 +140,7 @@ def test_a_set_without_a_published_hash_is_found_by_its_repository(lab, importer
     assert resolve_weights("auto", "test/hubnet", lab.backbones["test/hubnet"], tmp_path).sha256 == result.entry.sha256
 
 
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
 @pytest.mark.parametrize(
     ("make", "words"),
     [
