@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from tlstudio.api import WeightsError
-from tlstudio.engine.weights import check_weights, read_state_dict
+from tlstudio.engine.weights import WeightsReport, check_weights, read_state_dict
 
 
 class _Hostile:
@@ -58,7 +58,13 @@ def test_another_class_count_starts_the_head_anew_and_says_so(catalog, resnet_st
     torch.save(resnet_state, tmp_path / "ten.pth")
     report = check_weights(tmp_path / "ten.pth", fixed)
     assert report.reshaped == ("fc.weight", "fc.bias")
-    assert "2 start anew" in report.summary
+    assert "2 start anew for the new classes (the head is new: 3 classes here, 10 in the file)" in report.summary
+
+
+def test_a_head_whose_layers_do_not_agree_on_a_class_count_is_only_said_to_be_new():
+    shapes = {"fc.weight": ((10, 512), (10, 256)), "fc.bias": ((10,), (3,))}
+    report = WeightsReport(matched=("a",), reshaped=("fc.weight", "fc.bias"), shapes=shapes)
+    assert report.summary == "1 tensors matched, 2 start anew for the new classes (the head is new)"
 
 
 def test_missing_and_unexpected_tensors_are_named(resnet, resnet_state, tmp_path):
