@@ -53,6 +53,24 @@ def test_from_a_stick_to_weights_that_are_listed_and_intact(cli, lab, stick):
     assert all(row["intact"] for row in rows.json)
 
 
+def test_the_list_says_how_to_install_what_comes_in_a_package_and_is_not_here(cli, lab, monkeypatch, catalog):
+    import tlstudio.registry as registry
+
+    packaged = replace(lab.spec, source="Python package some-weights")
+    addressed = replace(lab.spec, name="V2", sha256="", source="https://weights.example/package/net-v2.pth")
+    net = replace(lab.backbones["test/net"], weights=(packaged, addressed))
+    known = replace(catalog, backbones={"test/net": net})
+    monkeypatch.setattr(registry, "load_catalog", lambda **_: known)
+    assert [line.split()[4:] for line in rows_of(cli("weights", "list"))] == [["pip", "install", "some-weights"], ["–"]]
+    assert cli("weights", "fetch", "test/net").err.count("pip install some-weights") == 1
+    cli("weights", "import", lab.file)
+    assert [line.split()[4:] for line in rows_of(cli("weights", "list"))] == [["imported"], ["–"]]
+
+
+def rows_of(result):
+    return [line for line in result.out.splitlines() if line.startswith("test/net ")]
+
+
 def test_a_damaged_file_is_found_and_is_not_used(cli, lab, stick, photos):
     [row] = [row for row in cli("weights", "import", stick, "--json").json if row["outcome"] == "imported"]
     path = Path(row["path"])
