@@ -26,6 +26,15 @@ def test_words_find_backbones_as_a_plain_table(cli, many):
     assert "11.7 M" in found["torchvision/resnet18"]
 
 
+def test_the_network_that_comes_with_the_program_has_its_figures(cli):
+    [row] = cli("backbones", "tf_efficientnet_lite0", "--json").json
+    assert (row["backbone"], row["flops"], row["accuracy"]) == ("timm/tf_efficientnet_lite0", 385_187_552, 0.751)
+    lines = cli("backbones", "tf_efficientnet_lite0").out.splitlines()
+    line = next(line for line in lines if line.startswith("timm/tf_efficientnet_lite0"))
+    assert "385" in line
+    assert "75.1 %" in line
+
+
 def test_without_words_the_families_and_what_is_here(cli, many, catalog):
     out = cli("backbones").out
     assert len(out.splitlines()) < 400

@@ -53,6 +53,24 @@ def test_from_a_stick_to_weights_that_are_listed_and_intact(cli, lab, stick):
     assert all(row["intact"] for row in rows.json)
 
 
+def test_the_list_says_how_to_install_what_comes_in_a_package_and_is_not_here(cli, lab, monkeypatch, catalog):
+    import tlstudio.registry as registry
+
+    packaged = replace(lab.spec, source="Python package some-weights")
+    addressed = replace(lab.spec, name="V2", sha256="", source="https://weights.example/package/net-v2.pth")
+    net = replace(lab.backbones["test/net"], weights=(packaged, addressed))
+    known = replace(catalog, backbones={"test/net": net})
+    monkeypatch.setattr(registry, "load_catalog", lambda **_: known)
+    assert [line.split()[4:] for line in rows_of(cli("weights", "list"))] == [["pip", "install", "some-weights"], ["–"]]
+    assert cli("weights", "fetch", "test/net").err.count("pip install some-weights") == 1
+    cli("weights", "import", lab.file)
+    assert [line.split()[4:] for line in rows_of(cli("weights", "list"))] == [["imported"], ["–"]]
+
+
+def rows_of(result):
+    return [line for line in result.out.splitlines() if line.startswith("test/net ")]
+
+
 def test_a_damaged_file_is_found_and_is_not_used(cli, lab, stick, photos):
     [row] = [row for row in cli("weights", "import", stick, "--json").json if row["outcome"] == "imported"]
     path = Path(row["path"])
@@ -107,8 +125,26 @@ def test_a_file_of_one_s_own_says_how_it_fits_and_trains_by_its_name(cli, lab, p
     trained = cli("train", photos, "model.backbone=test/net", "model.weights=x-rays 2024", "run.epochs=1", "--json")
     assert trained.code == 0, trained.out
     notes = [event["text"] for event in trained.events if event["event"] == "Note"]
-    assert any("first convolution, 1 to 3 input channels" in text and "2 start anew" in text for text in notes)
+    [fits] = [text for text in notes if text.startswith("Weights ")]
+    assert "first convolution, 1 to 3 input channels" in fits
+    assert "2 start anew for the new classes (the head is new: 2 classes here, 4 in the file)" in fits
     assert "X-rays 2024" in [row["name"] for row in cli("weights", "list", "net", "--json").json]
+
+
+@pytest.mark.parametrize(("classes", "new"), [(5, True), (2, False)])
+def test_a_run_says_that_the_head_of_the_user_s_own_file_is_replaced_and_only_where_it_is(
+    cli, lab, photos, tmp_path, classes, new
+):
+    """Choosing images with another number of classes is what asks for a new head."""
+    torch.save(build(classes).module.state_dict(), tmp_path / "mine.pth")
+    trained = cli(
+        "train", photos, "model.backbone=test/net", f"model.weights={tmp_path / 'mine.pth'}", "run.epochs=1", "--json"
+    )
+    assert trained.code == 0, trained.out
+    [note] = [event for event in trained.events if event["event"] == "Note" and event["text"].startswith("Weights ")]
+    words = f"2 start anew for the new classes (the head is new: 2 classes here, {classes} in the file)"
+    assert (words in note["text"]) is new
+    assert ("start anew" in note["text"]) is new
 
 
 def test_the_result_of_a_run_is_the_start_of_the_next_and_its_parent_is_recorded(cli, lab, photos, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import struct
 import zipfile
 
@@ -13,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from tlstudio.api import WeightsError
-from tlstudio.engine.weights import check_weights, read_state_dict
+from tlstudio.engine.weights import WeightsReport, check_weights, read_state_dict
 
 
 class _Hostile:
@@ -57,7 +58,13 @@ def test_another_class_count_starts_the_head_anew_and_says_so(catalog, resnet_st
     torch.save(resnet_state, tmp_path / "ten.pth")
     report = check_weights(tmp_path / "ten.pth", fixed)
     assert report.reshaped == ("fc.weight", "fc.bias")
-    assert "2 start anew" in report.summary
+    assert "2 start anew for the new classes (the head is new: 3 classes here, 10 in the file)" in report.summary
+
+
+def test_a_head_whose_layers_do_not_agree_on_a_class_count_is_only_said_to_be_new():
+    shapes = {"fc.weight": ((10, 512), (10, 256)), "fc.bias": ((10,), (3,))}
+    report = WeightsReport(matched=("a",), reshaped=("fc.weight", "fc.bias"), shapes=shapes)
+    assert report.summary == "1 tensors matched, 2 start anew for the new classes (the head is new)"
 
 
 def test_missing_and_unexpected_tensors_are_named(resnet, resnet_state, tmp_path):
@@ -116,12 +123,90 @@ def test_a_cut_file_is_refused_wherever_it_is_cut(resnet_state, tmp_path):
         _error(tmp_path / "cut.pth")
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
-def test_values_that_are_not_finite_are_named(tmp_path, dtype, value):
-    bad = torch.tensor([1.0, float(value)], dtype=dtype)
-    save_file({"counter": torch.tensor(3), "good": torch.ones(2, dtype=dtype), "bad": bad}, tmp_path / "x.safetensors")
-    assert "bad" in _error(tmp_path / "x.safetensors").title
+FLOATS = {
+    torch.float64: ("nan", "inf", "-inf"), torch.float32: ("nan", "inf", "-inf"), torch.float16: ("nan", "inf", "-inf"),
+    torch.bfloat16: ("nan", "inf", "-inf"), torch.float8_e5m2: ("nan", "inf", "-inf"), torch.float8_e4m3fn: ("nan",),
+    torch.float8_e8m0fnu: ("nan",), torch.complex64: ("nan", "inf", "-inf"),
+}  # fmt: skip
+"""What safetensors keeps, and which of the values that are not finite it has."""
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value"), [(dtype, value) for dtype, values in FLOATS.items() for value in values], ids=lambda v: str(v)
+)
+@pytest.mark.parametrize("ending", ["safetensors", "pth"])
+def test_values_that_are_not_finite_are_named(tmp_path, dtype, value, ending):
+    good, bad = torch.ones(2).to(dtype), torch.tensor([1.0, float(value)]).to(dtype)
+    save = save_file if ending == "safetensors" else torch.save
+    save({"counter": torch.tensor(3), "good": good, "bad": bad}, tmp_path / f"x.{ending}")
+    assert "bad holds values that are not finite" in _error(tmp_path / f"x.{ending}").title
+    save({"counter": torch.tensor(3), "good": good}, tmp_path / f"x.{ending}")
+    state = read_state_dict(tmp_path / f"x.{ending}")
+    assert torch.equal(state["good"].to(torch.complex64), good.to(torch.complex64))
+
+
+@pytest.mark.filterwarnings("ignore:ComplexHalf")
+@pytest.mark.parametrize("dtype", [torch.complex32, torch.complex128, torch.float8_e4m3fnuz, torch.float8_e5m2fnuz])
+def test_values_that_are_not_finite_are_named_in_what_torch_alone_keeps(tmp_path, dtype):
+    numbers = torch.tensor([1.0, float("nan")]).to(torch.complex64 if dtype.is_complex else torch.float32)
+    torch.save({"good": numbers[:1].clone().to(dtype)}, tmp_path / "x.pth")
+    assert list(read_state_dict(tmp_path / "x.pth")) == ["good"]
+    torch.save({"bad": numbers.to(dtype)}, tmp_path / "x.pth")
+    assert "bad holds values that are not finite" in _error(tmp_path / "x.pth").title
+
+
+def test_a_nan_in_the_imaginary_part_alone_is_found(tmp_path):
+    torch.save({"bad": torch.complex(torch.ones(2), torch.tensor([0.0, float("nan")]))}, tmp_path / "x.pth")
+    assert "not finite" in _error(tmp_path / "x.pth").title
+
+
+def test_views_that_torch_has_not_computed_yet_are_read(tmp_path):
+    one, other = (torch.complex(torch.ones(2), torch.ones(2)) for _ in range(2))
+    torch.save({"conjugate": one.conj(), "negative": other.conj().imag}, tmp_path / "x.pth")
+    state = read_state_dict(tmp_path / "x.pth")
+    assert torch.equal(state["negative"], -torch.ones(2))
+    assert torch.equal(state["conjugate"].imag, -torch.ones(2))
+
+
+def quantised(values):
+    return torch.quantize_per_tensor(values, 0.1, 0, torch.qint8)
+
+
+KINDS = {
+    "meta": (lambda: torch.ones(2, device="meta"), "bad has a shape but no values"),
+    "sparse": (lambda: torch.eye(2).to_sparse(), "bad is a sparse tensor"),
+    "sparse rows": (lambda: torch.eye(2).to_sparse_csr(), "bad is a sparse tensor"),
+    "nested": (lambda: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]), "bad is a nested tensor"),
+    "quantised": (lambda: quantised(torch.ones(2)), r"bad holds quantised values \(qint8\)"),
+    "bits": (lambda: torch.ones(2, dtype=torch.uint8).view(torch.bits8), "bad holds bits8 values"),
+    "four bits": (lambda: torch.ones(2, dtype=torch.uint8).view(torch.float4_e2m1fn_x2), "bad holds float4_e2m1fn_x2 values"),
+}
+"""What is no plain tensor of numbers, and what is said of it."""
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's, that sparse rows and nested tensors are beta
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("wrapper", [False, True])
+def test_what_is_no_plain_tensor_is_refused_by_its_name(tmp_path, kind, wrapper):
+    make, words = KINDS[kind]
+    state = {"good": torch.ones(2), "bad": make()}
+    torch.save({"state_dict": state} if wrapper else state, tmp_path / "x.pth")
+    error = _error(tmp_path / "x.pth")
+    assert re.search(rf"^x\.pth was not opened: {words}[^\n]*\.$", error.title)
+    assert error.hint
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", ["meta", "sparse", "quantised"])
+def test_what_is_no_plain_tensor_is_refused_in_an_old_file_too(tmp_path, kind):
+    make, words = KINDS[kind]
+    torch.save({"good": torch.ones(2), "bad": make()}, tmp_path / "x.pth", _use_new_zipfile_serialization=False)
+    assert re.search(words, _error(tmp_path / "x.pth").title)
+
+
+def test_four_bits_in_safetensors_are_refused_by_their_name(tmp_path):
+    save_file({"bad": torch.ones(2, dtype=torch.uint8).view(torch.float4_e2m1fn_x2)}, tmp_path / "x.safetensors")
+    assert "bad holds float4_e2m1fn_x2 values" in _error(tmp_path / "x.safetensors").title
 
 
 def test_a_safetensors_header_that_lies_is_refused_before_anything_is_allocated(tmp_path):

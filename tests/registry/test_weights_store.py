@@ -140,6 +140,30 @@ def test_a_set_without_a_published_hash_is_found_by_its_repository(lab, importer
     assert resolve_weights("auto", "test/hubnet", lab.backbones["test/hubnet"], tmp_path).sha256 == result.entry.sha256
 
 
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: torch.ones(3, device="meta"), "w has a shape but no values"),
+        (lambda: torch.eye(3).to_sparse(), "w is a sparse tensor"),
+        (lambda: torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8), "w holds quantised values"),
+        (lambda: torch.tensor([1.0, float("nan")]).to(torch.float8_e4m3fn), "w holds values that are not finite"),
+    ],
+)
+def test_a_file_of_an_odd_kind_is_refused_and_the_others_of_its_folder_are_imported(
+    lab, importer, store, tmp_path, make, words
+):
+    """The odd one comes first, from a repository that publishes no hash, so that it is looked into."""
+    torch.save({"w": make()}, tmp_path / "odd.bin")
+    link = hub(tmp_path / "folder" / "a", "lab/net.a1", (tmp_path / "odd.bin").read_bytes())
+    (tmp_path / "folder" / "b").mkdir()
+    shutil.copy(lab.file, tmp_path / "folder" / "b" / "b.pth")
+    results = list(importer.known(places.in_folder(tmp_path / "folder")))
+    assert outcomes(results) == [(link.name, "refused"), ("b.pth", "imported")]
+    assert words in results[0].reason
+    assert [entry.backbone for entry in store.entries()] == ["test/net"]
+
+
 def test_the_caches_are_where_their_libraries_say(tmp_path, monkeypatch):
     import huggingface_hub.constants
 

