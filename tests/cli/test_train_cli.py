@@ -139,9 +139,10 @@ def test_delete_moves_to_the_trash(cli, photos, tmp_path):
 
 
 def test_a_preset_is_taken_by_its_name(cli, photos):
-    done = cli("train", photos, "--preset", "scratch", "model.weights=none", "run.epochs=1", "data.image_size=32", "--json")
+    done = cli("train", photos, "--preset", "scratch", "run.epochs=1", "data.image_size=32", "--json")
     assert done.code == 0, done.err
     assert done.events[0]["config"]["freezing"]["strategy"] == "freezing/full"
+    assert done.events[0]["config"]["model"]["weights"] == "none"
 
 
 def test_an_unknown_preset_is_answered_with_those_that_there_are(cli, photos):

@@ -183,7 +183,7 @@ def test_drawing_begins_from_the_present_plan_of_any_strategy(qtbot, page):
     assert page.form.freezing().options["within"] == "adapter"
     assert page.form.freezing().options["rank"] == 2
     assert factors(page)[0] == 0.0
-    assert all(factor == 1.0 for factor in factors(page)[1:])
+    assert all(factor == 0.3 for factor in factors(page)[1:])
 
 
 def test_changes_are_taken_back_and_made_again(qtbot, page):

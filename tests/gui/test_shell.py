@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from gui.stand_in import StandIn
-from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt
+from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt, QUrl
+from PySide6.QtGui import QTextDocument
 from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLineEdit, QMessageBox, QWidget
 
 from tlstudio import paths
@@ -95,6 +96,28 @@ def test_letters_in_order_are_a_match_and_whole_words_come_first():
     assert matches("train", "Start training") == 1
     assert matches("sttr", "Start training") > 2
     assert matches("xyz", "Start training") is None
+
+
+def test_pictures_of_the_help_suit_the_theme(qtbot, loaded):
+    def corner():
+        """The ground of the first picture of the page."""
+        text = loaded._help.text
+        name = re.search(r'src="(images/strip[^"]+)"', text.toHtml())[1]
+        found = text.document().resource(QTextDocument.ResourceType.ImageResource, QUrl(name))
+        return found.toImage().pixelColor(0, 0).lightness()
+
+    loaded.show_help("strategies")
+    qtbot.waitUntil(lambda: "strip-gradual" in loaded._help.text.toHtml())
+    assert corner() > 200
+    loaded._help.text.verticalScrollBar().setValue(300)
+    try:
+        theme.apply("dark")
+        assert corner() < 60
+        assert loaded._help.text.verticalScrollBar().value() == 300
+    finally:
+        theme.apply("light")
+    assert corner() > 200
+    loaded._help.close()
 
 
 def test_help_shows_the_keys_offline(qtbot, loaded):

@@ -57,9 +57,13 @@ def test_settings_are_valid(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
-        if target.endswith(".png"):
-            continue  # drawn by a script
         assert (page.parent / target).exists(), target
+
+
+def test_every_strip_is_shown_light_and_dark():
+    shown = set(re.findall(r"\]\(images/(strip-[a-z-]+)\.png\)", "".join(page.read_text(encoding="utf-8") for page in PAGES)))
+    there = {file.stem for file in (HELP / "images").glob("strip-*.png")}
+    assert there == shown | {f"{name}-dark" for name in shown}
 
 
 def test_the_table_of_settings_is_up_to_date():

@@ -6,11 +6,14 @@ each takes was chosen by measurement (`tests/benchmarks/strategies.py`). Knows n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from tlstudio.api.config import AUTO_STRATEGY, TrainConfig
+
+WHAT_LEARNS = "freezing.strategy"
+"""The setting that every preset has."""
 
 MANY = 1000
 MANY_A_CLASS = 100
@@ -60,13 +63,20 @@ class Preset:
 
     def applied(self, config: TrainConfig) -> TrainConfig:
         """The configuration with these settings, where it does not say something else than the defaults do."""
-        usual = TrainConfig().model_dump(mode="python")
         values = config.model_dump(mode="python")
-        for name, value in self.settings.items():
+        for name, value in self.missing(lambda name: _setting(values, name)).items():
             section, key = name.split(".")
-            if values[section][key] == usual[section][key]:
-                values[section][key] = value
+            values[section][key] = value
         return TrainConfig.model_validate(values)
+
+    def missing(self, value: Callable[[str], Any]) -> dict[str, Any]:
+        """Those of these settings that are at their defaults still, by dotted names.
+
+        Args:
+            value: what a setting is now.
+        """
+        usual = TrainConfig().model_dump(mode="python")
+        return {name: wanted for name, wanted in self.settings.items() if value(name) == _setting(usual, name)}
 
 
 PRESETS = (
@@ -98,9 +108,14 @@ PRESETS = (
         name="scratch",
         title="From random values",
         about="Nothing was learned before: everything learns at the full rate; it takes many images and epochs.",
-        settings={"freezing.strategy": "freezing/full", "augment.preset": "strong"},
+        settings={"freezing.strategy": "freezing/full", "model.weights": "none", "augment.preset": "strong"},
     ),
 )
+
+
+def _setting(values: Mapping[str, Mapping[str, Any]], name: str) -> Any:
+    section, key = name.split(".")
+    return values[section][key]
 
 
 def preset_for(situation: Situation) -> Preset:

@@ -5,13 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from PySide6.QtCore import Qt, QUrl
+from PySide6.QtCore import Qt, QUrl, Slot
 from PySide6.QtGui import QDesktopServices, QKeySequence, QShowEvent
 from PySide6.QtWidgets import QDialog, QListWidget, QListWidgetItem, QSplitter, QTextBrowser, QVBoxLayout, QWidget
 
 from tlstudio import paths
+from tlstudio.gui import theme
 from tlstudio.gui.actions import Action
 from tlstudio.gui.widgets.background import run_in_background
+
+
+class HelpText(QTextBrowser):
+    """A page with pictures from the folder of the help; one beside it with ``-dark`` in its name is shown in the dark theme."""
+
+    def loadResource(self, kind: int, name: QUrl) -> object:
+        """A picture, as it suits the theme."""
+        if theme.colors().dark:
+            place, dot, ending = name.path().rpartition(".")
+            dark = f"{place}-dark{dot}{ending}"
+            if (paths.resources() / "help" / dark).is_file():
+                return super().loadResource(kind, QUrl(dark))
+        return super().loadResource(kind, name)
 
 
 class HelpWindow(QDialog):
@@ -20,14 +34,14 @@ class HelpWindow(QDialog):
     def __init__(self, actions: Sequence[Action], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle(self.tr("Help"))
-        self.resize(960, 640)
+        self.resize(1040, 680)
         self._actions = actions
         self._wanted = ""
         self.topics = QListWidget()
         self.topics.setSpacing(3)
         self.topics.setWordWrap(True)
         self.topics.setAccessibleName(self.tr("Topics"))
-        self.text = QTextBrowser()
+        self.text = HelpText()
         self.text.setOpenExternalLinks(False)
         self.text.setOpenLinks(False)
         self.text.anchorClicked.connect(self._follow)
@@ -39,11 +53,12 @@ class HelpWindow(QDialog):
         splitter.setHandleWidth(1)
         splitter.addWidget(self.topics)
         splitter.addWidget(self.text)
-        splitter.setSizes([220, 740])
+        splitter.setSizes([220, 820])
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(splitter)
         self._add(self.tr("Keys"), "keys", self._keys())
+        theme.changed.connect(self._restyle)
 
     def showEvent(self, event: QShowEvent) -> None:
         """Read the pages when they are first wanted."""
@@ -81,6 +96,14 @@ class HelpWindow(QDialog):
         if item is not None:
             self.text.setMarkdown(item.data(Qt.ItemDataRole.UserRole + 1))
             self.text.verticalScrollBar().setValue(0)
+
+    @Slot(object)
+    def _restyle(self, _now: object) -> None:
+        """Show the page with the pictures of the other theme, where it was."""
+        bar = self.text.verticalScrollBar()
+        before = bar.value()
+        self._show(self.topics.currentItem())
+        bar.setValue(before)
 
     def _follow(self, url: QUrl) -> None:
         if url.scheme() in {"http", "https"}:

@@ -34,6 +34,7 @@ from tlstudio.api.freezing import FreezingSpec
 from tlstudio.gui import theme
 from tlstudio.gui.pages.data_row import DataRow
 from tlstudio.gui.pages.train_matters import depending, without_effect
+from tlstudio.gui.pages.train_presets import PresetChoice
 from tlstudio.gui.pages.train_situation import StrategyBox, usual_strategy
 from tlstudio.gui.pages.train_weights import WeightsBox
 from tlstudio.gui.widgets.backbone_box import BackboneBox
@@ -45,7 +46,7 @@ from tlstudio.gui.widgets.schedule_curve import Planned
 from tlstudio.gui.widgets.schedule_plot import SchedulePlot
 from tlstudio.registry import Catalog
 from tlstudio.registry.catalog import usual_rate
-from tlstudio.registry.presets import Situation
+from tlstudio.registry.presets import Preset, Situation
 
 WIDTH = 376
 _ESSENTIALS = (
@@ -107,6 +108,8 @@ class TrainForm(QWidget):
         self._more.setToolTip(self.tr("Show the settings that rarely need a change"))
         self._more.toggled.connect(self._toggle_more)
         self._build()
+        self._preset = PresetChoice(self.form.rows)
+        self._editors["freezing.strategy"].preset_picked.connect(self._use_preset)
         self._editors["data.path"].wanted.connect(self.data_wanted)
         rate = self.form.rows["optim.learning_rate"].editor
         if isinstance(rate, NumberBox):
@@ -146,6 +149,7 @@ class TrainForm(QWidget):
         values = config.model_dump(mode="python")
         self._split = {name: values["data"][name] for name in SPLIT_FIELDS}
         self._quiet = True
+        self._preset.forget()
         self.form.set_values(values)
         self._quiet = False
         self._follow()  # the options' fields exist only once the strategy and the kind of data are known
@@ -263,17 +267,27 @@ class TrainForm(QWidget):
             self._follow()
             self.changed.emit()
 
+    @Slot(object)
+    def _use_preset(self, preset: Preset) -> None:
+        self._quiet = True
+        changed = self._preset.put(preset)
+        self._quiet = False
+        self._follow()
+        if changed:
+            self.changed.emit()
+
     def _follow(self) -> None:
         """Let fields that depend on others follow them."""
         if self._quiet:
             return
         self._quiet = True
+        self._preset.follow()
         backbone, strategy = self.backbone(), self.strategy()
         self._editors["model.weights"].set_backbone(self._editors["model.backbone"].value(), backbone)
         self._editors["model.backbone"].set_here(self._editors["model.weights"].at_hand())
         automatic = self.value("freezing.strategy") == AUTO_STRATEGY
         self._editors["freezing.options"].set_model(strategy.options if strategy and not automatic else None)
-        self.form.rows["freezing.strategy"].show_note(self._editors["freezing.strategy"].reason)
+        self.form.rows["freezing.strategy"].show_note(self._preset.note or self._editors["freezing.strategy"].reason)
         kind = self._catalog.datasets.get(self._editors["data.dataset"].value()) if self._catalog else None
         self._editors["data.options"].set_model(kind.options if kind else None)
         self._automatic("data.image_size", _preprocessing_size(backbone, self.value("model.weights")))

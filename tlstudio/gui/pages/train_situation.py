@@ -1,4 +1,4 @@
-"""What learns, left to the program: the list of strategies with *Automatic* on top, and the look at the images behind it.
+"""What learns: the list of strategies below *Automatic* and the presets, and the look at the images behind *Automatic*.
 
 Looks in the background at what is open, as a run would at its start, so that the window shows the choice and its reason
 beforehand.
@@ -6,19 +6,22 @@ beforehand.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
+from PySide6.QtGui import QKeyEvent, QWheelEvent
 from PySide6.QtWidgets import QWidget
 
 from tlstudio.api.config import AUTO_STRATEGY, SAMPLE_DATASET, SAMPLE_STRATEGY, DataConfig, ModelConfig, TrainConfig
 from tlstudio.api.dataset import ImageSet
 from tlstudio.api.freezing import FreezingSpec
+from tlstudio.gui.pages.train_presets import about_of, title_of
 from tlstudio.gui.widgets.background import Task, run_in_background
 from tlstudio.gui.widgets.choice_box import Choice, ChoiceBox
-from tlstudio.registry.presets import Situation, preset_for, why
+from tlstudio.registry.presets import PRESETS, WHAT_LEARNS, Preset, Situation, preset_for, why
 
 if TYPE_CHECKING:
     from tlstudio.gui.context import AppContext, OpenedData
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from tlstudio.registry import Catalog
 
 _SETTLE_MS = 250
+_MAX_VISIBLE = 24
 
 
 def usual_strategy(data: DataConfig) -> str:
@@ -34,12 +38,20 @@ def usual_strategy(data: DataConfig) -> str:
 
 
 class StrategyBox(ChoiceBox):
-    """The strategies of the plugins, and *Automatic*, which names the one that it comes to."""
+    """The strategies of the plugins, *Automatic*, which names the one that it comes to, and presets.
+
+    A preset is never its value: it is taken from the open list, and the list then shows the strategy of the preset.
+    """
+
+    preset_picked = Signal(object)
+    """Preset: the user wants its settings; the list stays where it is until they are put into it."""
 
     def __init__(self) -> None:
         super().__init__()
         self._strategies: Mapping[str, FreezingSpec] = {}
         self._situation: Situation | None = None
+        self._before: Any = AUTO_STRATEGY
+        self.setMaxVisibleItems(_MAX_VISIBLE)
         self._offer()
 
     @property
@@ -48,14 +60,14 @@ class StrategyBox(ChoiceBox):
         value = self.value()
         if value != AUTO_STRATEGY:
             return str(value)
-        return "" if self._situation is None else str(preset_for(self._situation).settings["freezing.strategy"])
+        return "" if self._situation is None else str(preset_for(self._situation).settings[WHAT_LEARNS])
 
     @property
     def reason(self) -> str:
         """Why that one, where the program has chosen it."""
         if self.value() != AUTO_STRATEGY or self._situation is None:
             return ""
-        return f"{why(self._situation)} {preset_for(self._situation).about}"
+        return f"{why(self._situation)} {about_of(preset_for(self._situation))}"
 
     def set_strategies(self, strategies: Mapping[str, FreezingSpec]) -> None:
         """Offer these."""
@@ -71,15 +83,63 @@ class StrategyBox(ChoiceBox):
         if self.value() == AUTO_STRATEGY:
             self.changed.emit()
 
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """The arrow keys on the closed list pass over the presets, which change more than the list shows."""
+        with self._presets_aside():
+            super().keyPressEvent(event)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """So does the wheel."""
+        with self._presets_aside():
+            super().wheelEvent(event)
+
+    @contextmanager
+    def _presets_aside(self) -> Iterator[None]:
+        self._let_presets(False)
+        try:
+            yield
+        finally:
+            self._let_presets(True)  # a key may have brought other entries
+
+    def _let_presets(self, on: bool) -> None:
+        for row, choice in enumerate(self.choices):
+            if isinstance(choice.value, Preset):
+                self._item(row).setEnabled(on and choice.enabled)
+
+    def _picked(self, index: int) -> None:
+        value = self.value()
+        if not isinstance(value, Preset):
+            self._before = value
+            super()._picked(index)
+            return
+        blocked = self.blockSignals(True)
+        self._select(self._before)
+        self.blockSignals(blocked)
+        self.update()
+        self.preset_picked.emit(value)
+
     def _offer(self) -> None:
         title = self.tr("Automatic: by your images")
         if self._situation is not None:
-            spec = self._strategies.get(str(preset_for(self._situation).settings["freezing.strategy"]))
+            spec = self._strategies.get(str(preset_for(self._situation).settings[WHAT_LEARNS]))
             title = self.tr("Automatic: {strategy}").format(strategy=spec.title) if spec else title
         about = self.tr("By how many images there are, and how near they are to those that the weights were trained on.")
         automatic = Choice(value=AUTO_STRATEGY, title=title, about=about)
+        if not self._strategies:  # nobody has looked for plugins yet
+            self.set_choices([automatic])
+            return
+        presets = [self._entry(preset) for preset in PRESETS]
         rest = [Choice(value=key, title=spec.title, about=_about(spec)) for key, spec in self._strategies.items()]
-        self.set_choices([automatic, *rest])
+        above = [self._heading(self.tr("By situation")), *presets, self._heading(self.tr("By strategy"))]
+        self.set_choices([automatic, *above, *rest])
+
+    def _entry(self, preset: Preset) -> Choice:
+        offered = preset.settings[WHAT_LEARNS] in self._strategies  # its plugin may be off
+        return Choice(value=preset, title=title_of(preset), about=about_of(preset), enabled=offered)
+
+    @staticmethod
+    def _heading(title: str) -> Choice:
+        return Choice(value=object(), title=title, heading=True)
 
 
 class SituationLook(QObject):

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QPaintEvent, QStandardItem, QStandardItemModel, QWheelEvent
+from PySide6.QtCore import QEvent, QObject, Qt, Signal
+from PySide6.QtGui import QFont, QMouseEvent, QPaintEvent, QStandardItem, QStandardItemModel, QWheelEvent
 from PySide6.QtWidgets import QComboBox, QSizePolicy, QStyle, QStyleOptionComboBox, QStylePainter
 
 from tlstudio.gui import theme
@@ -18,12 +18,13 @@ _MAX_VISIBLE = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """One entry of a list: the value, what the user reads, and why it cannot be taken if it cannot."""
+    """One entry of a list: the value, what the user reads, and why it cannot be taken if it cannot; or a heading over some."""
 
     value: Any
     title: str
     about: str = ""
     enabled: bool = True
+    heading: bool = False
 
 
 class ChoiceBox(QComboBox):
@@ -34,6 +35,7 @@ class ChoiceBox(QComboBox):
     def __init__(self, choices: Sequence[Choice] = ()) -> None:
         super().__init__()
         self._choices: list[Choice] = []
+        self._opened = False
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
@@ -96,18 +98,41 @@ class ChoiceBox(QComboBox):
         frame(self)
 
     def showPopup(self) -> None:
-        """The list is as wide as its longest entry."""
+        """The list is as wide as its longest entry; its headings have the colour of the theme."""
+        for row, choice in enumerate(self._choices):
+            if choice.heading:
+                self._item(row).setForeground(theme.colors().muted)
+        if not self._opened:
+            self._opened = True
+            self.view().viewport().installEventFilter(self)
         self.view().setMinimumWidth(min(640, self.view().sizeHintForColumn(0) + 4 * theme.GRID))
         super().showPopup()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """A click on what cannot be taken takes nothing; Qt would take the entry that the mouse passed before it."""
+        if event.type() == QEvent.Type.MouseButtonRelease and isinstance(event, QMouseEvent):
+            index = self.view().indexAt(event.position().toPoint())
+            if index.isValid() and not index.flags() & Qt.ItemFlag.ItemIsEnabled:
+                return True
+        return super().eventFilter(watched, event)
 
     def _add(self, choice: Choice) -> None:
         self._choices.append(choice)
         item = QStandardItem(choice.title)
         item.setToolTip(choice.about)
-        item.setEnabled(choice.enabled)
+        item.setEnabled(choice.enabled and not choice.heading)
+        if choice.heading:
+            bold = QFont()
+            bold.setBold(True)
+            item.setFont(bold)  # the rest of it is the list's, whatever size it has
         model = self.model()
         assert isinstance(model, QStandardItemModel)
         model.appendRow(item)
+
+    def _item(self, row: int) -> QStandardItem:
+        model = self.model()
+        assert isinstance(model, QStandardItemModel)
+        return model.item(row)
 
     def _select(self, value: Any) -> None:
         index = next((i for i, choice in enumerate(self._choices) if choice.value == value), -1)
