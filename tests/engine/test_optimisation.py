@@ -79,6 +79,12 @@ def test_the_usual_rate_is_filled_in(tiny_catalog, tmp_path):
     assert rates["sgd"] > rates["adamw"] == strategy.learning_rate > rates["rmsprop"]
 
 
+def test_where_there_are_no_norms_to_learn_it_is_said(plain_catalog, photos, tmp_path):
+    settings = (f"data.path={photos}", "model.backbone=test/plain", "freezing.strategy=norm-only", "run.epochs=1")
+    events = run(plain_catalog, tmp_path, *settings)
+    assert any("no normalisation layers: only the head learns" in event.text for event in of(events, "Note"))
+
+
 def test_muon_takes_the_matrices_of_stages_and_adamw_the_rest():
     config = OptimConfig(optimizer="muon", learning_rate=0.01, weight_decay=0.1, momentum=0.9)
     backbone, single = build_plain(3), build_plain(3)

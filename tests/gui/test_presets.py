@@ -89,7 +89,7 @@ def test_by_keyboard_the_list_is_opened_and_a_situation_taken(qtbot, form, row):
         qtbot.keyClick(box.view(), KEY.Key_Down)  # the first passes over the heading
     qtbot.keyClick(box.view(), KEY.Key_Return)
     qtbot.waitUntil(lambda: not box.view().isVisible())
-    assert form.value("freezing.strategy") == "freezing/full"
+    assert form.value("freezing.strategy") == "freezing/norm-only"
     assert "another kind" in row.note.text()
 
 
@@ -110,7 +110,7 @@ def test_arrows_and_wheel_on_the_closed_list_pass_over_the_situations(qtbot, for
         QApplication.sendEvent(box, event)
         assert box.value() == expected
     choose(qtbot, row, "few-far")
-    assert form.value("freezing.strategy") == "freezing/full", "and they can be taken from the open list afterwards"
+    assert form.value("freezing.strategy") == "freezing/norm-only", "and they can be taken from the open list afterwards"
 
 
 def test_headings_cannot_be_taken(qtbot, form, row):
@@ -136,7 +136,7 @@ def test_what_the_user_has_set_stays(qtbot, form, row):
 def test_a_choice_that_changes_nothing_is_no_change(qtbot, form, row):
     form.set_freezing(FreezingConfig(strategy="freezing/full", options={"stage_factor": 0.05}))
     seen = changes(form)
-    for name in ("few-far", "many-far", "many-far"):
+    for name in ("many-far", "many-far"):
         choose(qtbot, row, name)
         assert find_preset(name).title in row.note.text()
     assert seen == []

@@ -20,6 +20,9 @@ def remarks(run: Training, plan: FreezePlan) -> Iterator[Note]:
         yield Note(text=f"A step learns from {whole} images: {optim.accumulate} batches of {config.run.batch_size}.")
     if optim.warmup_steps >= steps:
         yield Note(level="warning", text=f"The whole run has {steps} steps: the warm-up ({optim.warmup_steps}) does not end.")
+    if not plan.lr and plan.within in ("norm", "bias"):
+        kind = "normalisation layers" if plan.within == "norm" else "biases"
+        yield Note(level="warning", text=f"The stages of this network have no {kind}: only the head learns.")
     if config.augment.cutmix and plan.frozen_prefix(tuple(run.backbone.stages)):
         yield Note(text="Behind frozen layers there is no image to cut: mixup of features stands in for CutMix.")
     if optim.optimizer == "muon" and not any(group.get("matrix") for group in run.optimizer.param_groups):
