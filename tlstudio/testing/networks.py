@@ -236,7 +236,8 @@ def _put_back(parts: list[tuple[str, nn.Module]], before: list[dict[str, Tensor]
     with torch.no_grad():
         for (_, part), kept in zip(parts, before, strict=True):
             for key, tensor in _tensors(part).items():
-                tensor.copy_(kept[key])
+                if not _same_bits(tensor, kept[key]):
+                    tensor.copy_(kept[key])
 
 
 def _parts(backbone: Backbone) -> list[tuple[str, nn.Module]]:
