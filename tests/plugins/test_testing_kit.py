@@ -9,6 +9,8 @@ import torch
 from PIL import Image
 from torch import nn
 
+import tlstudio_timm
+import tlstudio_torchvision
 from tlstudio.api import (
     Backbone,
     BackboneSpec,
@@ -22,6 +24,7 @@ from tlstudio.api import (
     WeightsSpec,
 )
 from tlstudio.testing import check_backbone, check_dataset, check_strategy
+from tlstudio.testing.numbers import fill_parameters, fill_statistics
 
 
 class TinyNet(nn.Module):
@@ -126,6 +129,64 @@ class TestBackbone:
 
         assert "changed 1.num_batches_tracked in stage stem" in self.complaint(build)
 
+    def test_logits_that_do_not_look_at_the_images(self):
+        class Blind(TinyNet):
+            def forward(self, images):
+                return super().forward(images * 0)
+
+        assert "the same logits for different images" in self.complaint(lambda classes: parts_of(Blind(classes)))
+
+    def test_logits_that_tell_nothing(self):
+        def times(factor):
+            class Spoiled(TinyNet):
+                def forward(self, images):
+                    return super().forward(images) * factor
+
+            return lambda classes: parts_of(Spoiled(classes))
+
+        assert "all zero" in self.complaint(times(0))
+        assert "not finite" in self.complaint(times(float("nan")))
+
+    def test_a_stage_that_does_nothing(self):
+        class Idle(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.layer = nn.Conv2d(6, 6, 1)
+
+            def forward(self, values):
+                return values + 1e-9 * self.layer(values)
+
+        def build(num_classes):
+            module = TinyNet(num_classes)
+            module.deep = nn.Sequential(module.deep, Idle())
+            stages = {
+                "stem": parts_of(module).stages["stem"],
+                "deep": module.deep[0],
+                "idle": nn.Sequential(module.deep[1], nn.ReLU()),
+            }
+            return parts_of(module, stages=stages)
+
+        assert "do not depend on the parameters of stage idle" in self.complaint(build)
+
+    def test_a_stage_that_training_does_not_reach(self):
+        class Cut(nn.Conv2d):
+            def forward(self, values):
+                return super().forward(values.detach() if self.training else values)
+
+        def build(num_classes):
+            module = TinyNet(num_classes)
+            module.deep = Cut(4, 6, 3, stride=2)
+            return parts_of(module)
+
+        assert "with 0 frozen stages does not reach stage stem" in self.complaint(build)
+
+    def test_training_that_gives_no_numbers(self):
+        class Endless(TinyNet):
+            def forward(self, images):
+                return super().forward(images) / (0 if self.training else 1)
+
+        assert "in train mode" in self.complaint(lambda classes: parts_of(Endless(classes)))
+
     def test_keys_that_depend_on_the_number_of_classes(self):
         def build(num_classes):
             module = TinyNet(num_classes)
@@ -153,6 +214,78 @@ class TestBackbone:
         assert "which is no file" in self.complaint(weights=(missing,))
         good = dataclasses.replace(weights, sha256="0" * 8)
         assert "one name" in self.complaint(weights=(good, good))
+
+
+class Skipped(nn.Module):
+    """Has a layer and passes it by."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, values):
+        return values
+
+
+@pytest.mark.parametrize(
+    ("plugin", "name", "stage"),
+    [
+        (tlstudio_torchvision, "vit_b_32", "block3"),
+        *((tlstudio_torchvision, "convnext_tiny", f"stage{number}") for number in range(1, 5)),
+        (tlstudio_timm, "resnet10t", "layer1"),
+        *((tlstudio_timm, "resnet18", f"layer{number}") for number in range(1, 5)),
+    ],
+)
+def test_a_skipped_stage_is_noticed_whatever_fresh_networks_hide(plugin, name, stage):
+    """Classifiers of zeros, layer scales of 1e-6, last norms of zeros. Of a stage of several layers the first is kept."""
+    (spec,) = (spec for spec in plugin.register_backbones() if spec.name == name)
+
+    def build(num_classes):
+        backbone = spec.build(num_classes)
+        whole = backbone.stages[stage]
+        first = isinstance(whole, nn.Sequential) and len(whole) > 1
+        skipped = nn.Sequential(whole[0], Skipped(whole[1:])) if first else Skipped(whole)
+        return dataclasses.replace(backbone, stages={**backbone.stages, stage: skipped})
+
+    with pytest.raises(AssertionError, match="differ from module"):
+        check_backbone(dataclasses.replace(spec, build=build))
+
+
+class TestNumbers:
+    """Those that a fresh network gets before it is looked at."""
+
+    def test_what_hides_a_layer_is_replaced_and_the_rest_kept(self):
+        module = nn.Module()
+        module.scale, module.gate = nn.Parameter(torch.full((64,), 1e-6)), nn.Parameter(torch.zeros(()))
+        module.temperature, module.token = nn.Parameter(torch.full((64,), 4.0)), nn.Parameter(torch.zeros(1, 5, 64))
+        module.head, module.weak, module.usual = nn.Linear(64, 64), nn.Linear(64, 64), nn.Linear(64, 64)
+        for layer, std in ((module.head, 0), (module.weak, 1e-3), (module.usual, 0.15)):
+            nn.init.normal_(layer.weight, 0, std)
+            nn.init.zeros_(layer.bias)
+        before = {key: value.clone() for key, value in module.state_dict().items()}
+        torch.manual_seed(0)
+        fill_parameters(module)
+        after = module.state_dict()
+        assert [key for key in after if torch.equal(after[key], before[key])] == ["usual.weight"]
+        for key in ("scale", "gate"):
+            assert after[key].min() >= 0.5
+            assert after[key].max() <= 1.5
+        assert 2 <= after["temperature"].min() < after["temperature"].max() <= 6
+        for key in ("token", "head.weight", "weak.weight"):
+            assert after[key].std() == pytest.approx(1 / 8, rel=0.15)
+        assert after["usual.bias"].std() == pytest.approx(0.1, rel=0.3)
+
+    def test_deep_networks_keep_the_size_of_what_flows(self):
+        torch.manual_seed(0)
+        layers = [nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU()) for _ in range(120)]
+        module, images = nn.Sequential(*layers), torch.randn(2, 3, 8, 8)
+        layers[0][0] = nn.Conv2d(3, 8, 3)
+        fill_parameters(module)
+        fill_statistics(module, images)
+        assert not module.training
+        values = module(images)
+        assert 0.1 < values.std() < 10
+        assert (values[0] - values[1]).abs().max() > 0.1
 
 
 class Greys:

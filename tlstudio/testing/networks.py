@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tlstudio.api import Backbone, BackboneSpec
+from tlstudio.testing.numbers import fill_parameters, fill_statistics
 from tlstudio.testing.records import check_record, require
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 _TOLERANCE = 1e-5
+_SEEN = 100 * _TOLERANCE
+"""What moves the logits by less than this share of the largest could be missing and not be seen."""
 _SIDES = (64, 96, 128, 160, 224)
 _IMAGES = 2
 _RATE = 1e-3
@@ -23,10 +27,12 @@ _FEW, _SOME = 2, 5
 def check_backbone(spec: BackboneSpec) -> None:
     """Build a backbone for 2 and for 5 classes and check all that the training relies on.
 
-    Running the stages and then the head equals ``module(x)`` to 1e-5 in eval mode, and no part changes its input in place
-    (it may come from a cache). Every parameter and buffer of the module is in exactly one stage or in the head. The number of
-    classes changes no key of the state dict. However many leading stages are frozen (no gradient, eval mode), a step of SGD on
-    the rest leaves their parameters and buffers bit-equal, and changes the head.
+    Running the stages and then the head equals ``module(x)`` in eval mode, to 1e-5 of the largest logit, and no part changes
+    its input in place (it may come from a cache). This is done with random numbers in every parameter and in the statistics of
+    batch norm, since fresh networks hide layers behind zeros; the images and all parts must then move the logits. Every
+    parameter and buffer of the module is in exactly one stage or in the head. The number of classes changes no key of the state
+    dict. However many leading stages are frozen (no gradient, eval mode), a step of SGD on the rest leaves their parameters and
+    buffers bit-equal, reaches all others, and changes the head.
 
     The random numbers of torch are as they were afterwards. The input is as small as the network takes.
 
@@ -88,12 +94,15 @@ def _check_forward(spec: BackboneSpec, backbone: Backbone, classes: int) -> Tens
     """Compare the two ways through the network; returns the images it was done with."""
     import torch
 
-    name = spec.name
-    backbone.module.train()
-    backbone.module.eval()
+    name, module = spec.name, backbone.module
+    fill_parameters(module)
+    module.train()
+    module.eval()
     with torch.no_grad():
-        images, logits = _smallest_input(spec, backbone.module)
-        require(logits.shape == (_IMAGES, classes), f"{name}: module(x) has shape {tuple(logits.shape)} for {classes} classes")
+        images = _smallest_input(spec, module)
+        fill_statistics(module, images)
+        logits = module(images)
+        _check_logits(name, logits, classes)
         values = images
         for part_name, part in _parts(backbone):
             before = values.clone()
@@ -106,12 +115,49 @@ def _check_forward(spec: BackboneSpec, backbone: Backbone, classes: int) -> Tens
     require(values.shape == logits.shape, f"{name}: stages and head give shape {tuple(values.shape)}, module(x) another")
     difference = float((values - logits).abs().max())
     require(
-        difference <= _TOLERANCE * max(1.0, float(logits.abs().max())),
+        difference <= _TOLERANCE * float(logits.abs().max()),
         f"{name}: stages and head differ from module(x) by {difference:.2g} in eval mode; is a step of its forward missing, or "
         "a dropout in a stage that the module does not own?",
     )
+    _check_all_count(name, backbone, images)
     _check_features(name, backbone)
     return images
+
+
+def _check_logits(name: str, logits: Tensor, classes: int) -> None:
+    """That logits tell something, so that two ways to compute them can be compared."""
+    require(logits.shape == (_IMAGES, classes), f"{name}: module(x) has shape {tuple(logits.shape)} for {classes} classes")
+    require(
+        logits.isfinite().all(), f"{name}: with random numbers in its parameters module(x) gives logits that are not finite"
+    )
+    largest = float(logits.abs().max())
+    require(largest, f"{name}: with random numbers in its parameters module(x) gives logits that are all zero")
+    apart = float((logits[0] - logits[1]).abs().max()) / largest
+    require(
+        apart >= _SEEN,
+        f"{name}: with random numbers in its parameters module(x) gives the same logits for different images, to {apart:.1g} "
+        "of the largest; does it look at them?",
+    )
+
+
+def _check_all_count(name: str, backbone: Backbone, images: Tensor) -> None:
+    """That other numbers in any part would make other logits: otherwise it could be missing, and the logits were the same."""
+    import torch
+
+    module = backbone.module.requires_grad_(True)
+    logits = module(images)
+    largest = float(logits.detach().abs().max())
+    torch.autograd.backward([(logits * torch.randn_like(logits)).sum()])
+    for part_name, part in _parts(backbone):
+        moves = [
+            float((parameter.detach() * parameter.grad).norm()) for parameter in part.parameters() if parameter.grad is not None
+        ]
+        require(
+            math.hypot(*moves) >= _SEEN * largest or next(part.parameters(), None) is None,
+            f"{name}: the logits of module(x) do not depend on the parameters of {part_name}, or next to nothing; so it "
+            "cannot be seen whether stages and head compute the same, and it would not learn",
+        )
+    module.zero_grad()
 
 
 def _check_features(name: str, backbone: Backbone) -> None:
@@ -126,16 +172,18 @@ def _check_features(name: str, backbone: Backbone) -> None:
         )
 
 
-def _smallest_input(spec: BackboneSpec, module: nn.Module) -> tuple[Tensor, Tensor]:
+def _smallest_input(spec: BackboneSpec, module: nn.Module) -> Tensor:
     import torch
 
     problem: Exception | None = None
     for side in (*_SIDES, spec.preprocessing.image_size):
         images = torch.randn(_IMAGES, 3, side, side)
         try:
-            return images, module(images)
+            module(images)
         except Exception as error:  # noqa: BLE001 - too small an image fails in many ways; the last size tells
             problem = error
+        else:
+            return images
     raise AssertionError(f"{spec.name}: the module takes images of none of the usual sizes: {problem}") from problem
 
 
@@ -144,6 +192,7 @@ def _check_freezing(name: str, backbone: Backbone, images: Tensor) -> None:
 
     parts = _parts(backbone)
     for frozen in range(len(parts)):
+        backbone.module.train()
         for index, (_, part) in enumerate(parts):
             part.requires_grad_(index >= frozen)
             part.train(index >= frozen)
@@ -152,6 +201,7 @@ def _check_freezing(name: str, backbone: Backbone, images: Tensor) -> None:
         require(learning, f"{name}: the head has no parameters")
         optimizer = torch.optim.SGD(learning, lr=_RATE)
         logits = backbone.module(images)
+        require(logits.isfinite().all(), f"{name}: in train mode module(x) gives logits that are not finite")
         wrong = logits.detach().argmin(1)  # so that there is something to learn, however sure the network is
         loss = torch.nn.functional.cross_entropy(logits, wrong)
         torch.autograd.backward([loss])
@@ -163,8 +213,31 @@ def _check_freezing(name: str, backbone: Backbone, images: Tensor) -> None:
                 f"{name}: a step with the first {frozen} stages frozen changed {changed} in {part_name}; frozen stages in eval "
                 "mode must not change",
             )
+        for part_name, part in parts[frozen:]:
+            require(
+                _learns(part),
+                f"{name}: a step of training with {frozen} frozen stages does not reach {part_name}; is there a detach, or "
+                "no_grad, in it or behind it?",
+            )
         require(_changed(backbone.head, before[-1]), f"{name}: a step of training did not change the head")
         optimizer.zero_grad()
+        _put_back(parts, before)  # so that no step builds on the strange numbers of the one before
+
+
+def _learns(part: nn.Module) -> bool:
+    """Whether the loss has a gradient for it; of zeros where whole blocks are dropped at random."""
+    parameters = list(part.parameters())
+    return not parameters or any(parameter.grad is not None for parameter in parameters)
+
+
+def _put_back(parts: list[tuple[str, nn.Module]], before: list[dict[str, Tensor]]) -> None:
+    import torch
+
+    with torch.no_grad():
+        for (_, part), kept in zip(parts, before, strict=True):
+            for key, tensor in _tensors(part).items():
+                if not _same_bits(tensor, kept[key]):
+                    tensor.copy_(kept[key])
 
 
 def _parts(backbone: Backbone) -> list[tuple[str, nn.Module]]:
