@@ -4,7 +4,7 @@
                                               [--out resources/help/images]
 
 The program opens IMAGES (a folder of class folders; by default the sample), trains the head of the bundled network on it, then
-the last stage, and shows each page; then the stage strip of some strategies, each light and dark. A screen is needed (for
+the last stage, and shows the pages that the README has; then the stage strip of some strategies, each light and dark. A screen is needed (for
 instance `xvfb-run`, or QT_QPA_PLATFORM=offscreen).
 """
 
@@ -67,8 +67,6 @@ class Tour(QObject):
         theme.apply(self._scheme)  # type: ignore[arg-type]
         window.resize(*self._size)
         yield lambda: window.context.catalog is not None
-        if self._only != "strips":
-            yield from self._take("start")
         window.open_config(DataConfig(path=str(self._images)) if self._images else DataConfig(dataset=SAMPLE_DATASET))
         yield lambda: window.context.data is not None
         if self._only != "strips":
@@ -77,12 +75,14 @@ class Tour(QObject):
             yield from self._take_strips(window)
 
     def _take_pages(self, window: MainWindow) -> Iterator[Ready]:
+        scan = window.page("data").view.scan
+        yield lambda: scan.complete and not scan.running
         yield from self._take("data", ticks=3 * _SETTLE_TICKS)
         yield from self._train({"freezing": {"strategy": SAMPLE_STRATEGY}, "run": {"epochs": 12}})
         last = {"freezing": {"strategy": "freezing/last-stages"}, "augment": {"preset": "none"}}
         yield from self._train({**last, "run": {"epochs": 6, "name": "last stages"}})
         yield from self._take("train")
-        for page in ("runs", "evaluate", "predict", "plugins", "settings"):
+        for page in ("runs", "evaluate", "predict"):
             window.show_page(page)
             if page == "predict":
                 window.page("predict").add_paths(self._some_files())
