@@ -4,8 +4,8 @@
                                               [--out resources/help/images]
 
 The program opens IMAGES (a folder of class folders; by default the sample), trains the head of the bundled network on it, then
-the last stage, and shows the pages that the README has; then the stage strip of some strategies, each light and dark. A screen is needed (for
-instance `xvfb-run`, or QT_QPA_PLATFORM=offscreen).
+the last stage, and shows the pages that the README has; then the stage strip of some strategies, each light and dark. A screen
+is needed (for instance `xvfb-run`, or QT_QPA_PLATFORM=offscreen).
 """
 
 from __future__ import annotations
