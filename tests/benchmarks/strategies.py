@@ -35,7 +35,7 @@ from tlstudio import paths
 EPOCHS = 6
 SEEDS = (0, 1, 2)
 MEASURED = Path(__file__).with_suffix(".json")
-"""What has been measured so far, of which a new file of results begins; as yet, not every strategy and seed."""
+"""What has been measured, of which a new file of results begins."""
 DRAWN = "freezing/custom"
 """What the user draws: it has no defaults worth comparing."""
 

@@ -21,6 +21,10 @@ _VALUES = 8 * GRID
 Record = dict[str, Any]
 
 
+MEASURED_ON = {"ants": 153, "cifar": 500, "textiles": 375}
+"""Validation images of each set."""
+
+
 def write(records: Sequence[Record], titles: dict[str, str], strategies: dict[str, str], chosen: dict[str, str]) -> None:
     """Write the page and its picture.
 
@@ -70,7 +74,8 @@ def page(
         "- **CIFAR-10, 50 a class**: 500 small pictures of ten classes to learn from, 500 to measure.",
         "- **Textiles**: 750 pictures of woven cloth without and with small and large defects, 375 to measure; as far from "
         "photographs as can be.", "",
-        *(_judged(title, table[name], chosen[name]) for name, title in titles.items() if chosen.get(name) in table[name]), "",
+        *(_judged(title, table[name], chosen[name], MEASURED_ON[name])
+          for name, title in titles.items() if chosen.get(name) in table[name]), "",
         "A single image of ants and bees is 0.65 %, of the others 0.2 and 0.27 %. A longer budget favours strategies that "
         "change more.", "",
         "## How it was measured", "",
@@ -80,12 +85,15 @@ def page(
     ])  # fmt: skip
 
 
-def _judged(title: str, rows: dict[str, list[float]], chosen: str) -> str:
-    """How far the automatic choice is from the best, and what the seeds alone do."""
+def _judged(title: str, rows: dict[str, list[float]], chosen: str, images: int) -> str:
+    """How far the automatic choice is from the best, what the seeds alone do, and how well so many images tell."""
     best = next(iter(rows))
     gap = statistics.mean(rows[best]) - statistics.mean(rows[chosen])
     spreads = [statistics.stdev(values) for values in rows.values() if len(values) > 1]
-    noise = f"; seeds alone differ by {100 * statistics.mean(spreads):.1f} (standard deviation)" if spreads else ""
+    share = statistics.mean(rows[best])
+    told = 100 * (share * (1 - share) / images) ** 0.5
+    noise = f"; {images} images tell an accuracy to {told:.1f} points"
+    noise += f", and seeds alone differ by {100 * statistics.mean(spreads):.1f} (standard deviations)" if spreads else ""
     if best == chosen:
         return f"- {title}: the automatic choice is the best{noise}."
     return f"- {title}: the automatic choice is {100 * gap:.1f} points below the best, `{best.partition('/')[2]}`{noise}."

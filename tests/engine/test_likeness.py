@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -60,14 +59,6 @@ def test_tiny_images_are_far_without_asking_the_network(catalog, tmp_path, insta
     assert found.likeness is None
     assert "tiny" in found.signs
     assert found.far
-
-
-@pytest.mark.parametrize(("backbone", "norms"), [(LITE0, True), ("torchvision/alexnet", False)])
-def test_whether_the_network_has_normalisation_layers_is_looked_at(catalog, tmp_path, installed, backbone, norms):
-    config = with_overrides(TrainConfig(), ["data.dataset=datasets/digits"])
-    recipe = replace(catalog.resolve(config, workspace=tmp_path), backbone=catalog.backbones[backbone])
-    images = recipe.open_images()
-    assert look_at(recipe, images, np.full(len(images), TRAIN, np.int8)).norms is norms
 
 
 def test_the_look_moves_no_generator(catalog, tmp_path, photos, installed):

@@ -89,7 +89,7 @@ def test_by_keyboard_the_list_is_opened_and_a_situation_taken(qtbot, form, row):
         qtbot.keyClick(box.view(), KEY.Key_Down)  # the first passes over the heading
     qtbot.keyClick(box.view(), KEY.Key_Return)
     qtbot.waitUntil(lambda: not box.view().isVisible())
-    assert form.value("freezing.strategy") == "freezing/norm-only"
+    assert form.value("freezing.strategy") == "freezing/lora"
     assert "another kind" in row.note.text()
 
 
@@ -110,7 +110,7 @@ def test_arrows_and_wheel_on_the_closed_list_pass_over_the_situations(qtbot, for
         QApplication.sendEvent(box, event)
         assert box.value() == expected
     choose(qtbot, row, "few-far")
-    assert form.value("freezing.strategy") == "freezing/norm-only", "and they can be taken from the open list afterwards"
+    assert form.value("freezing.strategy") == "freezing/lora", "and they can be taken from the open list afterwards"
 
 
 def test_headings_cannot_be_taken(qtbot, form, row):

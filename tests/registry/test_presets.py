@@ -18,7 +18,6 @@ def situation(images=200, a_class=100, **more):
     [
         (situation(likeness=0.74), "few-close"),
         (situation(likeness=0.05), "few-far"),
-        (situation(likeness=0.05, norms=False), "few-far"),
         (situation(signs="they have no colour"), "few-far"),
         (situation(5000, 500, likeness=0.9), "many-close"),
         (situation(5000, 500, likeness=0.2), "many-far"),
@@ -29,13 +28,6 @@ def situation(images=200, a_class=100, **more):
 )
 def test_each_situation_has_its_preset(found, name):
     assert preset_for(found).name == name
-
-
-@pytest.mark.parametrize(("norms", "strategy"), [(True, "freezing/norm-only"), (False, "freezing/full")])
-def test_what_the_network_has_not_cannot_learn(norms, strategy):
-    preset = preset_for(situation(likeness=0.05, norms=norms))
-    assert preset.settings["freezing.strategy"] == strategy
-    assert preset.about.endswith(".")
 
 
 def test_every_preset_is_a_valid_configuration_and_explains_itself_in_a_sentence(catalog, tmp_path):

@@ -21,7 +21,6 @@ from tlstudio.api.dataset import TRAIN, ImageSet
 from tlstudio.api.errors import ImageError
 from tlstudio.data.advice import far_from_photographs
 from tlstudio.engine.augment import plain_view, reduced
-from tlstudio.engine.describe import describe_stages
 from tlstudio.engine.device import choose_place
 from tlstudio.engine.predict import TrainedModel
 from tlstudio.engine.split import SplitModel
@@ -55,8 +54,7 @@ def look_at(recipe: Recipe, images: ImageSet, splits: NDArray[np.int8]) -> Situa
     pictures = _readable(images, some.tolist(), seen)
     signs = far_from_photographs((Image.fromarray(picture) for picture in pictures), seen.image_size)
     likeness = None if signs or not pictures else likeness_of(recipe, pictures)
-    norms = any(stage.norm_params for stage in describe_stages(recipe.backbone))
-    return replace(plain, signs=signs, likeness=likeness, norms=norms)
+    return replace(plain, signs=signs, likeness=likeness)
 
 
 def likeness_of(recipe: Recipe, pictures: Sequence[NDArray[np.uint8]]) -> float | None:

@@ -7,7 +7,7 @@ each takes was chosen by measurement (`tests/benchmarks/strategies.py`). Knows n
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from tlstudio.api.config import AUTO_STRATEGY, TrainConfig
@@ -33,7 +33,6 @@ class Situation:
         pretrained: whether the network starts from trained weights.
         signs: why the images are plainly unlike photographs; empty where they are not.
         likeness: how sure the pretrained network is, 0 to 1, of what it sees in them; ``None`` where nobody has looked.
-        norms: whether the stages of the network have normalisation layers.
     """
 
     images: int
@@ -41,7 +40,6 @@ class Situation:
     pretrained: bool
     signs: str = ""
     likeness: float | None = None
-    norms: bool = True
 
     @property
     def many(self) -> bool:
@@ -91,8 +89,8 @@ PRESETS = (
     Preset(
         name="few-far",
         title="Few images of another kind",
-        about="The filters serve such pictures too, weighed anew: the normalisation layers learn, and the head.",
-        settings={"freezing.strategy": "freezing/norm-only"},
+        about="What the network knows stays and is corrected in every layer: small matrices beside its weights learn (LoRA).",
+        settings={"freezing.strategy": "freezing/lora"},
     ),
     Preset(
         name="many-close",
@@ -115,14 +113,6 @@ PRESETS = (
 )
 
 
-_NO_NORMS = replace(
-    PRESETS[1],
-    about="The late stages know nothing of such pictures, and there are no normalisation layers: everything learns, more "
-    "slowly than the head.",
-    settings={"freezing.strategy": "freezing/full"},
-)
-
-
 def _setting(values: Mapping[str, Mapping[str, Any]], name: str) -> Any:
     section, key = name.split(".")
     return values[section][key]
@@ -132,8 +122,7 @@ def preset_for(situation: Situation) -> Preset:
     """The preset for a situation."""
     if not situation.pretrained:
         return find_preset("scratch")
-    preset = find_preset(f"{'many' if situation.many else 'few'}-{'far' if situation.far else 'close'}")
-    return _NO_NORMS if preset.name == _NO_NORMS.name and not situation.norms else preset
+    return find_preset(f"{'many' if situation.many else 'few'}-{'far' if situation.far else 'close'}")
 
 
 def find_preset(name: str) -> Preset:

@@ -51,7 +51,7 @@ SPECS = (
     FreezingSpec(
         name="lora",
         title="Small matrices beside frozen weights (LoRA)",
-        about="For large networks and few images: little is learned and to be overfitted, and the result is a plain network.",
+        about="For few images, also of another kind, and large networks: little is learned that could be overfitted.",
         plan=lora,
         options=LoraOptions,
         learning_rate=3e-3,
