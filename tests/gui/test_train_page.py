@@ -272,7 +272,7 @@ def test_the_strip_follows_the_form_before_training(qtbot, page, catalog, photos
     assert page.form.strategy().title in row.editor.currentText()
     row.editor.set_value("freezing/head-only")
     assert row.note.text() == ""
-    assert [stage.factor for stage in page.network.strip.stages[:-1]] == [0.0] * (len(page.network.strip.stages) - 1)
+    qtbot.waitUntil(lambda: {stage.factor for stage in page.network.strip.stages[:-1]} == {0.0}, timeout=20_000)
     row.editor.set_value("freezing/full")
     assert {stage.factor for stage in page.network.strip.stages[:-1]} == {0.1}
     page.form.form.rows["model.backbone"].editor.set_value("torchvision/resnet18")
