@@ -21,7 +21,7 @@ from tlstudio.api.events import EpochDone, RunFinished, StepDone
 from tlstudio.runs import lock, store
 from tlstudio.runs.lock import HOLDER_FILE, hold, hold_queue, name_holder, queue_holder
 from tlstudio.runs.notes import NOTES_FILE, RunNotes, read_notes, write_notes
-from tlstudio.runs.recorder import record
+from tlstudio.runs.recorder import Story, record
 from tlstudio.runs.replay import EVENTS_FILE, read_events
 from tlstudio.runs.store import create_run, delete_run, find_run, list_runs, read_run, restore_run
 
@@ -258,3 +258,21 @@ def test_where_numbers_of_processes_tell_nothing_the_lock_does(workspace, monkey
         assert queue_holder(workspace)
     (workspace / "queue.holder.json").write_text(kept)
     assert queue_holder(workspace) == ""
+
+
+def test_how_far_a_story_is_on_the_disk_is_what_the_disk_has(workspace):
+    """A drive that went and came back may have lost lines that were not on it yet."""
+    folder = make_run(workspace, ended=False)
+    file = folder / EVENTS_FILE
+    story = Story(folder)
+    story.append(b'{"n": 1}\n')
+    story.sync()
+    kept = file.stat().st_size
+    assert story.told() == (kept, b'{"n": 1}\n', b"")
+    story.append(b'{"n": 2}\n')
+    assert story.told() == (kept, b'{"n": 1}\n', b'{"n": 2}\n')
+    os.truncate(file, kept)
+    story.append(b'{"n": 3}\n')
+    story.sync()
+    assert story.told() == (file.stat().st_size, b'{"n": 3}\n', b"")
+    story.close()

@@ -80,9 +80,12 @@ class Story:
 
     def sync(self) -> None:
         """Make all lines survive a power cut; raises `OSError`."""
-        self._do(safe_io.sync)
-        if self._since:
-            self._synced, self._since = (self._synced[0] + sum(map(len, self._since)), self._since[-1]), []
+        self._do(self._sync)
+
+    def _sync(self, file: IO[bytes]) -> None:
+        safe_io.sync(file)
+        if self._since:  # as long as it is, not as it was meant: a drive that went may have lost lines
+            self._synced, self._since = (os.fstat(file.fileno()).st_size, self._since[-1]), []
 
     def close(self) -> None:
         """Let go of the file."""
