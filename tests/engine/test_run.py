@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import make_photos
-from robust_runs import newest
+from robust_runs import folder_of, newest
 from safetensors.torch import load_file
 from training import run
 
@@ -32,12 +32,6 @@ from tlstudio.runs.store import delete_run, find_run, list_runs
 
 def kinds(events):
     return [event.event for event in events if event.event not in {"Note", "Progress", "StepDone", "CheckpointSaved"}]
-
-
-def folder_of(events):
-    from pathlib import Path
-
-    return Path(next(event.folder for event in events if event.event == "RunStarted"))
 
 
 def test_a_run_tells_its_story_in_order_and_leaves_a_model(tiny_catalog, photos, tmp_path):
